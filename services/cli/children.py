@@ -1,0 +1,80 @@
+"""Forks the processes of the local stack: servers by exec, services and set-up steps in place.
+
+Forking from one process that has imported everything lets all services share that memory and start at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A child, and the pipe on which it says that it is ready (closed without a word when it ends first)."""
+
+    pid: int
+    ready_fd: int
+
+
+def fork(log: Path, environment: Mapping[str, str], body: Callable[[Callable[[], None]], None]) -> Started:
+    """Run `body(on_ready)` in a child whose output goes to `log`; it ends when this process does."""
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return Started(pid, reading)
+    os.close(reading)
+    status = 1
+    try:
+        _become_child(log, environment, parent)
+        body(lambda: _say_ready(writing))
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _say_ready(descriptor: int) -> None:
+    os.write(descriptor, b"1")
+
+
+def _become_child(log: Path, environment: Mapping[str, str], parent: int) -> None:
+    # Ctrl-C in the terminal is for the supervisor alone; it stops its children in order.
+    os.setpgid(0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(environment)
+
+
+def execute(command: list[str]) -> Callable[[Callable[[], None]], None]:
+    """A body that becomes another program; it is ready when its port answers, which its owner finds out."""
+
+    def body(on_ready: Callable[[], None]) -> None:
+        os.execv(command[0], command)  # noqa: S606  # becoming the program is the point
+
+    return body

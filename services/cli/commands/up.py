@@ -1,0 +1,259 @@
+"""`up`, `down` and `status`: the whole stack on this machine, as supervised processes."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import sys
+import time
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.cli.local.nats_server import MissingServerError
+from services.cli.local.postgres_server import PostgresStartError
+from services.cli.local.state import (
+    LocalState,
+    choose_port,
+    is_free,
+    load_state,
+    read_status,
+    save_state,
+)
+from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail
+from services.cli.plan import Options, common_environment, server_parts, service_parts
+from services.cli.services import PRELOADED
+from services.cli.supervisor import StartError, Supervisor
+
+#: How long `down` waits for an orderly end.
+STOP_TIMEOUT_S = 60.0
+
+
+def up(options: Options, detach: bool) -> None:
+    """Start everything; in the foreground until Ctrl-C."""
+    options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(options.data_dir)
+    if not is_free(options.port, options.host):
+        raise fail(f"port {options.port} is taken. Choose another with --port.", EXIT_USAGE)
+    if detach and (pid := os.fork()):
+        _wait_for_detached(pid, options.data_dir)
+        return
+    if detach:
+        _leave_terminal(options.data_dir)
+    _run(options, time.monotonic(), is_detached=detach)
+    os.close(lock)
+
+
+def _lock(data_dir: Path) -> int:
+    """One stack for a data directory; the lock ends with the process, however it ends."""
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise fail(
+            f"a stack is running in {data_dir} already. 'pipewright status' shows it, 'pipewright down' stops it.",
+            EXIT_USAGE,
+        ) from error
+    return descriptor
+
+
+def _prepare(options: Options) -> LocalState:
+    state = load_state(options.data_dir)
+    ports = {
+        name: choose_port(getattr(state, name))
+        for name in ("nats_port", "postgres_port", "demo_model_port", "demo_api_port")
+    }
+    state = state.model_copy(update=ports)
+    if key := os.environ.get("PIPEWRIGHT_API_KEY"):
+        state = state.model_copy(update={"api_key": key})
+    save_state(options.data_dir, state)
+    return state
+
+
+def _run(options: Options, begun_at: float, *, is_detached: bool) -> None:
+    (options.data_dir / "ready").unlink(missing_ok=True)
+    state = _prepare(options)
+    common = common_environment(options, state)
+    addresses = {
+        "gateway": f"http://{options.host}:{options.port}",
+        "nats": common["PIPEWRIGHT_NATS_URL"],
+        "postgres": common["PIPEWRIGHT_DATABASE_URL"],
+    }
+    supervisor = Supervisor(options.data_dir, addresses, lambda text: OUT.print(text, markup=False))
+    try:
+        _start(supervisor, options, state, common)
+        _greet(options, state, addresses, time.monotonic() - begun_at)
+        supervisor.run()
+        OUT.print("stopping ...")
+    except (StartError, MissingServerError, PostgresStartError) as error:
+        raise fail(str(error)) from error
+    finally:
+        supervisor.stop()
+        (options.data_dir / "ready").unlink(missing_ok=True)
+    OUT.print("stopped; the data is kept for the next start")
+
+
+def _start(supervisor: Supervisor, options: Options, state: LocalState, common: dict[str, str]) -> None:
+    OUT.print("starting NATS and Postgres ...")
+    supervisor.start(server_parts(options, state))
+    for module in PRELOADED:
+        import_module(module)
+    # What is here now is shared with every child for as long as nobody touches it.
+    gc.collect()
+    gc.freeze()
+    supervisor.wait_until_ready()
+    OUT.print("setting up tables and streams ...")
+    supervisor.run_step("setup", partial(_set_up, common), {})
+    OUT.print("starting the services ...")
+    supervisor.start(service_parts(options, state))
+    supervisor.wait_until_ready()
+    OUT.print("loading the examples and running one ...")
+    variables = {"DEMO_API": f"http://127.0.0.1:{state.demo_api_port}"}
+    supervisor.run_step(
+        "welcome",
+        partial(_welcome, common["PIPEWRIGHT_NATS_URL"], variables, options.data_dir / "ready"),
+        {},
+    )
+
+
+def _set_up(common: dict[str, str], on_ready: Any) -> None:
+    from services.cli.services import run_async
+    from services.cli.setup import make_topology, migrate_all
+
+    async def main() -> None:
+        await _patiently(migrate_all, common["PIPEWRIGHT_DATABASE_URL"])
+        await make_topology(common["PIPEWRIGHT_NATS_URL"])
+
+    run_async(main())
+
+
+async def _patiently(migrate: Any, database_url: str) -> None:
+    """Postgres answers its port a moment before it takes sessions."""
+    import asyncio
+
+    import psycopg
+
+    for _ in range(100):
+        try:
+            await migrate(database_url)
+        except psycopg.OperationalError as error:
+            if "starting up" not in str(error):
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+def _welcome(nats_url: str, variables: dict[str, str], result: Path, on_ready: Any) -> None:
+    from services.cli.welcome import welcome
+
+    welcome(nats_url, variables, result)
+
+
+def _greet(options: Options, state: LocalState, addresses: dict[str, str], took_s: float) -> None:
+    result = options.data_dir / "ready"
+    if not result.exists():
+        return
+    run = orjson.loads(result.read_bytes())
+    output = next(iter(run["output"].values()))["text"]
+    key = "$PIPEWRIGHT_API_KEY" if os.environ.get("PIPEWRIGHT_API_KEY") else state.api_key
+    OUT.print(f"the example 'greeting' ran in {run['duration_ms']:.1f} ms: [green]{output}[/]")
+    OUT.print(
+        f"""
+[bold]Pipewright is ready[/] ({took_s:.1f} s)
+  gateway   {addresses["gateway"]}/docs
+  API key   {key}
+  data      {options.data_dir} (logs in logs/)
+
+Try it in another terminal:
+  pipewright run review --input 'text=What a day' --follow
+  curl -s -X POST '{addresses["gateway"]}/api/v3/pipelines/greeting/execute?wait=10' \\
+    -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+    -d '{{"input": {{"name": "Grace"}}}}'
+
+Stop with Ctrl-C, or 'pipewright down'."""
+    )
+
+
+def _leave_terminal(data_dir: Path) -> None:
+    os.setsid()
+    (data_dir / "logs").mkdir(exist_ok=True)
+    descriptor = os.open(data_dir / "logs" / "up.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+
+def _wait_for_detached(pid: int, data_dir: Path) -> None:
+    """Show what the detached stack says until it is ready."""
+    log, shown = data_dir / "logs" / "up.log", 0
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        text = log.read_text() if log.exists() else ""
+        if not ended and len(text) < shown:
+            shown = 0
+        if ended:
+            sys.stdout.write(text[shown:])
+            raise SystemExit(os.waitstatus_to_exitcode(status) or 1)
+        if "Stop with Ctrl-C" in text:
+            sys.stdout.write(text[shown:])
+            return
+        sys.stdout.write(text[shown:])
+        sys.stdout.flush()
+        shown = len(text)
+        time.sleep(0.05)
+
+
+def down(data_dir: Path) -> None:
+    """Stop the stack of this data directory and wait for its end."""
+    status = live_status(data_dir)
+    if status is None:
+        OUT.print(f"nothing runs in {data_dir}")
+        return
+    os.kill(status["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while _is_alive(status["pid"]) and _is_locked(data_dir):
+        if time.monotonic() > deadline:
+            raise fail(f"the stack (process {status['pid']}) did not stop within {STOP_TIMEOUT_S:.0f} s.")
+        time.sleep(0.05)
+    OUT.print("stopped; the data is kept for the next start")
+
+
+def live_status(data_dir: Path) -> dict[str, Any] | None:
+    """What runs in this data directory; None when nothing does."""
+    status = read_status(data_dir)
+    return status if status is not None and _is_locked(data_dir) else None
+
+
+def _is_locked(data_dir: Path) -> bool:
+    path = data_dir / "lock"
+    if not path.exists():
+        return False
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def require_status(data_dir: Path) -> dict[str, Any]:
+    status = live_status(data_dir)
+    if status is None:
+        raise fail(f"nothing runs in {data_dir}. Start it with 'pipewright up'.", EXIT_UNAVAILABLE)
+    return {name: status[name] for name in ("gateway", "nats", "postgres", "services")}

@@ -1,0 +1,93 @@
+"""What the local stack keeps between starts: ports, passwords and keys, readable by its user alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+STATE_FILE = "state.json"
+STATUS_FILE = "status.json"
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class LocalState(BaseModel):
+    """Made at the first start, used at every other."""
+
+    nats_port: int = 0
+    nats_password: str = Field(default_factory=_password)
+    postgres_port: int = 0
+    postgres_password: str = Field(default_factory=_password)
+    demo_model_port: int = 0
+    demo_api_port: int = 0
+    #: The coordinators' secret, as hex.
+    secret: str = Field(default_factory=lambda: secrets.token_hex(32))
+    #: The first API key.
+    api_key: str = Field(default_factory=lambda: f"pw_{secrets.token_urlsafe(32)}")
+
+    @property
+    def nats_url(self) -> str:
+        return f"nats://pipewright:{self.nats_password}@127.0.0.1:{self.nats_port}"
+
+    @property
+    def database_url(self) -> str:
+        return f"postgresql://pipewright:{self.postgres_password}@127.0.0.1:{self.postgres_port}/pipewright"
+
+
+def load_state(data_dir: Path) -> LocalState:
+    path = data_dir / STATE_FILE
+    return LocalState.model_validate_json(path.read_bytes()) if path.exists() else LocalState()
+
+
+def save_state(data_dir: Path, state: LocalState) -> None:
+    write_private(data_dir / STATE_FILE, state.model_dump_json(indent=2).encode())
+
+
+def write_private(path: Path, body: bytes) -> None:
+    """Replace the file in one step; nobody else can read it at any time."""
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(body)
+    new.replace(path)
+
+
+def read_status(data_dir: Path) -> dict[str, Any] | None:
+    """What the stack in this directory last said of itself; None when it never ran."""
+    path = data_dir / STATUS_FILE
+    found: dict[str, Any] | None = orjson.loads(path.read_bytes()) if path.exists() else None
+    return found
+
+
+def choose_port(wanted: int) -> int:
+    """The wanted port when it is free, else any."""
+    if wanted and is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

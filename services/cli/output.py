@@ -1,0 +1,72 @@
+"""How commands speak: for people by default, as JSON for programs; errors in a line or two, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel
+from rich.console import Console
+
+from shared.contracts.states import NodeStatus, RunStatus
+from shared.errors import ServiceError
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+#: Exit codes: the outcome of a run, a refusal, a wrong command line, nobody there.
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CANCELLED = 3
+EXIT_REFUSED = 4
+EXIT_UNAVAILABLE = 5
+
+COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "skipped": "bright_black",
+    "running": "cyan",
+    "pending": "white",
+}
+
+Value = TypeVar("Value")
+
+
+def print_json(value: Any) -> None:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.flush()
+
+
+def state(status: RunStatus | NodeStatus | str) -> str:
+    """A state in its colour."""
+    return f"[{COLOURS.get(str(status), 'white')}]{status}[/]"
+
+
+def fail(message: str, code: int = EXIT_FAILED) -> SystemExit:
+    """Says what went wrong; to be raised."""
+    ERR.print(f"[red]error:[/] {message}", markup=True)
+    return SystemExit(code)
+
+
+def told(main: Coroutine[Any, Any, Value], run: Callable[[Coroutine[Any, Any, Value]], Value]) -> Value:
+    """Run it; a refusal becomes its words and an exit code."""
+    try:
+        return run(main)
+    except ServiceError as error:
+        raise refused(error) from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(130) from error
+
+
+def refused(error: ServiceError) -> SystemExit:
+    problem = error.problem
+    ERR.print("[red]error:[/] ", end="")
+    ERR.print(problem.detail, markup=False)
+    for finding in problem.errors[1:]:
+        ERR.print(f"  {finding.pointer}: {finding.detail}", markup=False)
+    return SystemExit(EXIT_UNAVAILABLE if problem.status == 503 else EXIT_REFUSED)

@@ -1,0 +1,96 @@
+"""Runs one service in this process: the one place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
+from typing import Any
+
+from shared.logging import configure_logging
+from shared.settings import CommonSettings, SettingsError, read_settings
+
+SERVICES = ("gateway", "definition", "coordinator", "worker")
+
+#: Imported before the services of a local stack are forked, so that they share it.
+PRELOADED = (
+    "services.coordinator.app",
+    "services.definition.app",
+    "services.gateway.app",
+    "services.executors.app",
+    "services.executors.text.node",
+    "services.executors.condition.node",
+    "services.executors.transform.node",
+    "services.executors.http_request.node",
+    "services.executors.llm.node",
+    "services.demo.model",
+    "services.demo.api",
+    "services.cli.setup",
+    "services.cli.welcome",
+    "uvloop",
+)
+
+
+def run_service_process(
+    service: str, node_types: Sequence[str] = (), on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Until a signal; settings come from the environment. Ends with status 2 when they are wrong."""
+    import uvloop
+
+    try:
+        main = _make(service, node_types, on_ready)
+    except (SettingsError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  # there is no log yet
+        raise SystemExit(2) from error
+    uvloop.run(main)
+
+
+def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None]) -> Coroutine[Any, Any, None]:
+    package = "executors" if service == "worker" else service
+    app = import_module(f"services.{package}.app")
+    settings = _settings(package)
+    configure_logging(service, settings.log_level, settings.log_format)
+    if service == "worker":
+        main: Coroutine[Any, Any, None] = app.run(settings, node_types, on_ready)
+    else:
+        main = app.run(settings, on_ready)
+    return main
+
+
+def _settings(package: str) -> CommonSettings:
+    kinds = {
+        "gateway": "GatewaySettings",
+        "definition": "DefinitionSettings",
+        "coordinator": "CoordinatorSettings",
+        "executors": "ExecutorSettings",
+    }
+    module = import_module(f"services.{package}.settings")
+    kind: type[CommonSettings] = getattr(module, kinds[package])
+    return read_settings(kind)
+
+
+def run_demo(module: str, port: int, on_ready: Callable[[], None]) -> None:
+    """Serve one of the demo servers on loopback."""
+    import uvloop
+
+    configure_logging(module)
+    uvloop.run(import_module(f"services.demo.{module}").serve(port, on_ready))
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """True as soon as the condition holds; for servers that cannot tell by themselves."""
+    import time
+
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def run_async(main: Coroutine[Any, Any, Any]) -> Any:
+    """A set-up step, in a process of its own."""
+    configure_logging("setup", "WARNING", "console")
+    return asyncio.run(main)

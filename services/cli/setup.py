@@ -1,0 +1,50 @@
+"""Brings Postgres and NATS into the shape that the services expect; safe to run twice and at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nats
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from shared.bus.topology import Difference, apply_topology
+from shared.postgres import migrate
+
+SERVICES_FOLDER = Path(__file__).parent.parent
+
+#: Postgres schema -> the folder of its migrations.
+MIGRATIONS = {
+    "definition": SERVICES_FOLDER / "definition" / "migrations",
+    "runs": SERVICES_FOLDER / "coordinator" / "migrations",
+    "gateway": SERVICES_FOLDER / "gateway" / "migrations",
+}
+
+
+async def migrate_all(database_url: str) -> dict[str, list[str]]:
+    """Make the database if it is missing, then apply what each schema has not seen; returns what was applied."""
+    await _ensure_database(database_url)
+    return {schema: await migrate(database_url, schema, folder) for schema, folder in MIGRATIONS.items()}
+
+
+async def _ensure_database(database_url: str) -> None:
+    try:
+        connection = await psycopg.AsyncConnection.connect(database_url)
+        await connection.close()
+    except psycopg.OperationalError as error:
+        parameters = conninfo_to_dict(database_url)
+        name = str(parameters.get("dbname", ""))
+        if "does not exist" not in str(error) or not name:
+            raise
+        url = make_conninfo(database_url, dbname="postgres")
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as admin:
+            await admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+async def make_topology(nats_url: str, replicas: int = 1) -> list[Difference]:
+    client = await nats.connect(nats_url, connect_timeout=5, max_reconnect_attempts=3)
+    try:
+        return await apply_topology(client.jetstream(timeout=10), replicas)
+    finally:
+        await client.close()

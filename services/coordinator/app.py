@@ -1,0 +1,90 @@
+"""Puts a coordinator together: bus, pool, loops and answers; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from services.coordinator.dispatch import Dispatcher
+from services.coordinator.ended_runs import EndedRuns
+from services.coordinator.handlers import Leases, RequestLoop, RunHandlers
+from services.coordinator.reconciler import Reconciler
+from services.coordinator.results import ResultReader
+from services.coordinator.settings import CoordinatorSettings
+from services.coordinator.settler import Settler
+from services.coordinator.settling_loop import SettlingLoop
+from services.coordinator.starter import Starter
+from services.coordinator.stream_ages import StreamAges
+from services.coordinator.tokens import Tokens
+from services.coordinator.versions import Versions
+from services.coordinator.windows import Windows
+from shared.bus.connection import Bus
+from shared.bus.publish import Publisher
+from shared.bus.pull import Pull
+from shared.bus.rpc import Rpc
+from shared.bus.transfers import Transfers
+from shared.contracts import subjects
+from shared.postgres import Pool, make_pool
+from shared.service import OnReady, run_service
+from shared.tasks import Tasks, watched
+
+#: Result messages that may be unsettled here at once.
+RESULT_ROOM = 1000
+REQUEST_ROOM = 1000
+POOL_SIZE = 8
+
+
+async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
+    """Until SIGTERM; then what was taken is settled and announced first."""
+    bus = Bus(settings.nats_url, "coordinator")
+    pool = make_pool(settings.database_url, "coordinator", POOL_SIZE)
+
+    @asynccontextmanager
+    async def body() -> AsyncIterator[None]:
+        await pool.open(wait=True, timeout=60)
+        try:
+            async with _loops(bus, pool, settings):
+                yield
+        finally:
+            await pool.close()
+
+    await run_service(bus, body, on_ready)
+
+
+@asynccontextmanager
+async def _loops(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> AsyncIterator[None]:
+    client, jetstream = bus.client, bus.client.jetstream(timeout=5)
+    transfers, tokens = Transfers(jetstream), Tokens(settings.secret.get_secret_value())
+    rpc, publisher = Rpc(client, transfers), Publisher(client)
+    windows, ended_runs = Windows(jetstream, settings.window_fast), EndedRuns(jetstream)
+    versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
+    settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
+    starter = Starter(pool, rpc, versions, dispatcher, windows)
+    handlers = RunHandlers(pool, versions, starter, dispatcher, ended_runs)
+    results = Pull(client, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
+    requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
+    reconciler = Reconciler(pool, versions, settler, windows, StreamAges(jetstream), settings.sweep_s)
+    leases = Leases(pool, jetstream, settings.lease_s)
+
+    await publisher.start()
+    await windows.read()
+    endless: list[Coroutine[Any, Any, None]] = [
+        windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run()
+    ]  # fmt: skip
+    settling = SettlingLoop(results, ResultReader(jetstream, transfers, tokens), settler)
+    taking = RequestLoop(requests, starter, jetstream)
+    async with Tasks(endless):
+        for pull in (results, requests):
+            bus.on_reconnect(pull.reset)
+            await pull.start()
+        ending = [watched(settling.run()), watched(taking.run())]
+        await client.subscribe(subjects.ALL_NODE_RUNNING, queue="coordinator", cb=leases.on_running)
+        await rpc.serve(handlers.endpoints(), queue="coordinator")
+        yield
+        for pull in (results, requests):
+            await pull.stop()
+        await asyncio.wait(ending, timeout=20)
+        await rpc.drain()

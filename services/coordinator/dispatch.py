@@ -1,0 +1,151 @@
+"""Publishes what was committed: ready nodes and events; nothing else leaves the coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from nats.aio.client import Client
+
+from services.coordinator.decision import Decision, NodeRef
+from services.coordinator.inputs import Ended, build_inputs, needed_nodes
+from services.coordinator.state import NodeState, RunState
+from services.coordinator.tokens import Tokens
+from services.coordinator.versions import RunFacts
+from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher
+from shared.bus.transfers import MESSAGE_LIMIT, Transfers
+from shared.contracts import subjects
+from shared.contracts.states import NodeStatus, RunStatus
+
+EVENT_KINDS: dict[RunStatus, subjects.RunEventKind] = {
+    RunStatus.RUNNING: "progressed",
+    RunStatus.COMPLETED: "completed",
+    RunStatus.FAILED: "failed",
+    RunStatus.CANCELLED: "cancelled",
+}
+
+#: The most changes that one event names; more are read from the run.
+CHANGES_IN_EVENT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A node to announce."""
+
+    run_id: UUID
+    node: NodeState
+
+
+class Dispatcher:
+    """Builds and publishes NodeReady messages and run events."""
+
+    def __init__(self, client: Client, publisher: Publisher, transfers: Transfers, tokens: Tokens) -> None:
+        self._client = client
+        self._publisher = publisher
+        self._transfers = transfers
+        self._tokens = tokens
+
+    async def build(
+        self,
+        dispatches: Sequence[Dispatch],
+        facts: Mapping[UUID, RunFacts],
+        known: Mapping[NodeRef, Ended],
+        read: Sequence[Mapping[str, Any]] = (),
+    ) -> list[Outgoing]:
+        """The messages for these nodes, from what is known and what was read of other nodes."""
+        ends = dict(known)
+        for row in read:
+            ends[row["run_id"], row["node_key"]] = Ended(NodeStatus(row["status"]), row["output"], row["error"])
+        return [await self._message(dispatch, facts[dispatch.run_id], ends) for dispatch in dispatches]
+
+    @staticmethod
+    def unknown(
+        dispatches: Iterable[Dispatch], facts: Mapping[UUID, RunFacts], known: Mapping[NodeRef, Ended]
+    ) -> set[NodeRef]:
+        """The nodes whose outputs these nodes need and that must be read; all in one statement."""
+        return {
+            (dispatch.run_id, key)
+            for dispatch in dispatches
+            for key in needed_nodes(facts[dispatch.run_id].graph, dispatch.node.key)
+            if (dispatch.run_id, key) not in known
+        }
+
+    async def _message(self, dispatch: Dispatch, facts: RunFacts, ends: Mapping[NodeRef, Ended]) -> Outgoing:
+        """A NodeReady, written as plain JSON since a model would double the cost of a node."""
+        run_id, node = dispatch.run_id, dispatch.node
+        compiled = facts.graph.nodes[node.key]
+        inputs = build_inputs(facts.graph, node.key, facts.input, lambda key: ends.get((run_id, key)))
+        message: dict[str, Any] = {
+            "run_id": run_id,
+            "node_key": node.key,
+            "node_type": node.node_type,
+            "attempt": node.attempt,
+            "dispatch": node.dispatch,
+            "token": self._tokens.make(run_id, node.key, node.attempt),
+            "config": compiled.config,
+            "inputs": inputs,
+            "run_started_at": facts.started_at,
+            "timeout_s": compiled.timeout_s,
+        }
+        if facts.traceparent:
+            message["traceparent"] = facts.traceparent
+        body = orjson.dumps(message)
+        if len(body) > MESSAGE_LIMIT:
+            reference = await self._transfers.put(orjson.dumps(inputs))
+            body = orjson.dumps({**message, "inputs": None, "inputs_ref": reference.model_dump()})
+        return Outgoing(
+            subjects.node_ready(node.node_type), body, f"{run_id}:{node.key}:{node.attempt}:{node.dispatch}"
+        )
+
+    async def publish(self, messages: Sequence[Outgoing]) -> bool:
+        """True when the stream has acknowledged all; what is missing, the reconciler finds."""
+        return not await self._publisher.publish(messages)
+
+    async def announce_started(self, run: RunState, released: Sequence[NodeState]) -> None:
+        await self._event("started", run, [_change(node) for node in released[:CHANGES_IN_EVENT]])
+
+    async def announce_changes(self, decision: Decision) -> None:
+        """One event a run: best effort, because readers read the run again when one is missing."""
+        changes: dict[UUID, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
+        for (run_id, _), change in decision.changes.items():
+            if change.node.status is not change.left and len(changes[run_id]) < CHANGES_IN_EVENT:
+                changes[run_id].append(_change(change.node, _error_of(change)))
+        for run_id, run in decision.runs.items():
+            end = decision.ended.get(run_id)
+            await self._event(EVENT_KINDS[run.status], run, changes[run_id], end.error if end else None)
+
+    async def _event(
+        self,
+        kind: subjects.RunEventKind,
+        run: RunState,
+        changes: list[dict[str, Any]],
+        error: dict[str, Any] | None = None,
+    ) -> None:
+        count = len(run.graph.nodes)
+        event = {
+            "run_id": run.id,
+            "pipeline_id": run.graph.pipeline_id,
+            "seq": run.seq,
+            "status": run.status,
+            "changes": changes,
+            "node_count": count,
+            "finished_count": count - run.unfinished,
+            "error": error,
+        }
+        await self._client.publish(
+            subjects.run_event(kind), orjson.dumps(event), headers={MESSAGE_ID: f"{run.id}:{run.seq}"}
+        )
+
+
+def _error_of(change: Any) -> dict[str, Any] | None:
+    if change.node.status is NodeStatus.FAILED and change.outcome is not None:
+        error: dict[str, Any] | None = change.outcome.error
+        return error
+    return None
+
+
+def _change(node: NodeState, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"node_key": node.key, "status": node.status, "attempt": node.attempt, "error": error}

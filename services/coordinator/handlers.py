@@ -1,0 +1,253 @@
+"""Answers to requests: start, read, list and cancel runs; and the leases that workers ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from pydantic import ValidationError
+
+from services.coordinator import views
+from services.coordinator.decision import Decision
+from services.coordinator.dispatch import Dispatcher
+from services.coordinator.ended_runs import EndedRuns
+from services.coordinator.graph import Graph
+from services.coordinator.requests import StartRequest
+from services.coordinator.starter import Starter
+from services.coordinator.state import RunState
+from services.coordinator.store import reading
+from services.coordinator.store.reconciling import extend_leases
+from services.coordinator.store.settling import close_nodes
+from services.coordinator.versions import Versions
+from shared.bus.dead_letters import park
+from shared.bus.pull import Pull
+from shared.bus.rpc import Endpoint, PlainReply
+from shared.clock import new_id
+from shared.contracts import subjects
+from shared.contracts.nodes import NodesRunning
+from shared.contracts.runs import RunCancel, RunGet, RunList, RunRequested, RunStarted
+from shared.contracts.states import RunStatus
+from shared.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
+from shared.logging import get_logger
+from shared.postgres import Connection, Pool
+
+log = get_logger(__name__)
+
+#: Stream requests taken at once.
+REQUESTS = 200
+#: A request that could not be started for a passing reason comes again after so long.
+TRY_AGAIN_S = 2.0
+
+
+class RunHandlers:
+    """One method a subject."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        versions: Versions,
+        starter: Starter,
+        dispatcher: Dispatcher,
+        ended_runs: EndedRuns,
+    ) -> None:
+        self._pool = pool
+        self._versions = versions
+        self._starter = starter
+        self._dispatcher = dispatcher
+        self._ended_runs = ended_runs
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        return {
+            subjects.RUNS_START: Endpoint(RunRequested, self.start),
+            subjects.RUNS_GET: Endpoint(RunGet, self.get),
+            subjects.RUNS_LIST: Endpoint(RunList, self.list),
+            subjects.RUNS_CANCEL: Endpoint(RunCancel, self.cancel),
+        }
+
+    async def start(self, request: RunRequested) -> RunStarted:
+        """Answers when the run is committed."""
+        start = start_request(request, is_from_stream=False)
+        await self._starter.put(start)
+        return await start.answer
+
+    async def get(self, request: RunGet) -> PlainReply:
+        async with self._connection() as connection:
+            return PlainReply(await self._read(connection, request.run_id, request.include_node_results))
+
+    async def list(self, request: RunList) -> PlainReply:
+        """A page of runs, without their outputs."""
+        async with self._connection() as connection:
+            rows = await reading.load_runs(connection, request)
+            page = rows[: request.limit]
+            found = [views.run_view(row, await self._graph(connection, row)) for row in page]
+        return PlainReply({"runs": found, "next_after": page[-1]["id"] if len(rows) > len(page) else None})
+
+    async def cancel(self, request: RunCancel) -> PlainReply:
+        """Commit, tell the workers, then answer."""
+        async with self._connection() as connection:
+            async with connection.transaction():
+                status = await reading.lock_run(connection, request.run_id)
+                if status is None:
+                    raise _not_found(request.run_id)
+                if status is not RunStatus.CANCELLED:
+                    if status.is_final:
+                        raise ConflictError(
+                            "run_has_ended",
+                            f"Run {request.run_id} is {status}; only a run that goes on can be cancelled.",
+                        )
+                    seq = await reading.cancel_run(connection, request.run_id)
+                    await close_nodes(connection, [request.run_id])
+            if status is not RunStatus.CANCELLED:
+                await self._ended_runs.put([(request.run_id, RunStatus.CANCELLED)])
+                await self._tell_cancelled(connection, request.run_id, seq)
+            return PlainReply(await self._read(connection, request.run_id, False))
+
+    async def _tell_cancelled(self, connection: Connection, run_id: UUID, seq: int) -> None:
+        facts = (await self._versions.facts(connection, [run_id])).get(run_id)
+        if facts is not None:
+            run = RunState(run_id, facts.graph, RunStatus.CANCELLED, 0, seq, {})
+            await self._dispatcher.announce_changes(Decision(runs={run_id: run}))
+
+    async def _read(self, connection: Connection, run_id: UUID, is_whole: bool) -> Mapping[str, Any]:
+        row = await reading.load_run(connection, run_id)
+        if row is None:
+            raise _not_found(run_id)
+        graph = await self._graph(connection, row)
+        if graph is None:
+            return {**views.run_view(row, None), "node_results": [] if is_whole else None}
+        is_completed = row["status"] == RunStatus.COMPLETED
+        if not is_whole:
+            leaves = await reading.load_nodes(connection, run_id, graph.leaves) if is_completed else []
+            return views.run_view(row, graph, views.run_output(graph, leaves) if is_completed else None)
+        nodes = await reading.load_nodes(connection, run_id)
+        attempts = await reading.load_attempts(connection, run_id)
+        return {
+            **views.run_view(row, graph, views.run_output(graph, nodes) if is_completed else None),
+            "node_results": views.node_views(graph, row, nodes, attempts),
+        }
+
+    async def _graph(self, connection: Connection, row: Mapping[str, Any]) -> Graph | None:
+        return await self._versions.graph(connection, row["version_id"]) if row["version_id"] else None
+
+    def _connection(self) -> Answering:
+        return Answering(self._pool)
+
+
+class Answering:
+    """A connection for an answer; when Postgres is away the caller is told so."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._context = pool.connection()
+
+    async def __aenter__(self) -> Connection:
+        try:
+            return await self._context.__aenter__()
+        except psycopg.OperationalError as error:
+            raise _no_database() from error
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        await self._context.__aexit__(kind, error, trace)
+        if isinstance(error, psycopg.OperationalError):
+            raise _no_database() from error
+
+
+def _no_database() -> UnavailableError:
+    return UnavailableError(
+        "database_unavailable",
+        "The database is not available now. Try again in a few seconds.",
+        retry_after_s=2.0,
+    )
+
+
+def _not_found(run_id: UUID) -> NotFoundError:
+    return NotFoundError("run_not_found", f"There is no run {run_id}. 'pipewright runs list' shows the runs.")
+
+
+def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
+    future: asyncio.Future[RunStarted] = asyncio.get_running_loop().create_future()
+    return StartRequest(request, request.run_id or new_id(), is_from_stream, future)
+
+
+class RequestLoop:
+    """Takes run requests from the stream; each is acknowledged when its run is committed."""
+
+    def __init__(self, pull: Pull, starter: Starter, jetstream: JetStreamContext) -> None:
+        self._pull = pull
+        self._starter = starter
+        self._jetstream = jetstream
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        while messages := await self._pull.take(REQUESTS):
+            for message in messages:
+                task = asyncio.create_task(self._take(message))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=10)
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            request = RunRequested.model_validate(orjson.loads(message.data))
+        except (orjson.JSONDecodeError, ValidationError) as error:
+            await park(self._jetstream, "run_request", message.subject, str(error), message.data)
+            await message.ack()
+        else:
+            start = start_request(request, is_from_stream=True)
+            await self._starter.put(start)
+            await self._finish(message, start)
+        finally:
+            await self._pull.release(1)
+
+    async def _finish(self, message: Msg, start: StartRequest) -> None:
+        """A passing trouble sends the request back for a while; a refusal that starts nothing is parked."""
+        try:
+            await start.answer
+        except UnavailableError:
+            await message.nak(delay=TRY_AGAIN_S)
+        except ServiceError as error:
+            await park(self._jetstream, "run_request", message.subject, error.problem.detail, message.data)
+            await message.ack()
+        else:
+            await message.ack()
+
+
+class Leases:
+    """Every few seconds workers say what they hold; all that came in meanwhile is one statement."""
+
+    def __init__(self, pool: Pool, jetstream: JetStreamContext, lease_s: float) -> None:
+        self._pool = pool
+        self._jetstream = jetstream
+        self._lease_s = lease_s
+        self._beats: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._arrived = asyncio.Event()
+
+    async def on_running(self, message: Msg) -> None:
+        try:
+            running = NodesRunning.model_validate_json(message.data)
+        except ValidationError as error:
+            await park(self._jetstream, "node_running", message.subject, str(error), message.data)
+            return
+        for held in running.attempts:
+            beat = held.model_dump(mode="json")
+            self._beats[beat["run_id"], held.node_key, held.attempt] = beat
+        self._arrived.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            beats = list(self._beats.values())
+            self._beats.clear()
+            try:
+                async with self._pool.connection() as connection:
+                    await extend_leases(connection, beats, self._lease_s)
+            except psycopg.Error as error:
+                # The next beat comes in 3 s, long before a lease is over.
+                log.warning("leases could not be extended", error=str(error).strip()[:300])

@@ -1,0 +1,210 @@
+"""Finds, from Postgres alone, what should go on but does not; runs in every coordinator, always.
+
+What it looks for: leases that are over, attempts whose message is gone, retries that are due, windows with
+room, and runs with nothing in flight. It never sends again merely because something has waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import nats.errors
+import nats.js.errors
+import psycopg
+
+from services.coordinator.decision import Decision, NodeRef
+from services.coordinator.dispatch import Dispatch
+from services.coordinator.release import release
+from services.coordinator.repair import repair
+from services.coordinator.settler import Settler
+from services.coordinator.state import Outcome
+from services.coordinator.store import reconciling as store
+from services.coordinator.store.settling import load_slice, node_state
+from services.coordinator.stream_ages import StreamAges
+from services.coordinator.versions import RunFacts, Versions
+from services.coordinator.windows import Windows
+from shared.contracts.states import AttemptOutcome
+from shared.logging import get_logger
+from shared.postgres import Pool
+
+log = get_logger(__name__)
+
+#: A run without anything in flight for so long is repaired; far longer than any batch takes.
+SILENT_S = 15.0
+#: The shortest time between two looks for due retries.
+SHORTEST_WAIT_S = 0.01
+
+
+class Reconciler:
+    """One sweep every few seconds; replicas pass over what another one holds."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        versions: Versions,
+        settler: Settler,
+        windows: Windows,
+        ages: StreamAges,
+        sweep_s: float,
+    ) -> None:
+        self._pool = pool
+        self._versions = versions
+        self._settler = settler
+        self._windows = windows
+        self._ages = ages
+        self._sweep_s = sweep_s
+        self.rescued = 0
+
+    async def run(self) -> None:
+        """Sweep for ever; an error is told and the next sweep tries again."""
+        while True:
+            try:
+                await self.sweep()
+            except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                log.warning("a sweep failed", error=str(error).strip()[:300] or type(error).__name__)
+            await asyncio.sleep(self._sweep_s)
+
+    async def release_retries(self) -> None:
+        """For ever: wait for the next retry that is due, release it, within milliseconds of its time."""
+        while True:
+            wait_s: float | None = None
+            try:
+                async with self._pool.connection() as connection:
+                    due = await store.load_due(connection)
+                if due:
+                    await self._release(due)
+                async with self._pool.connection() as connection:
+                    wait_s = await store.seconds_to_next_retry(connection)
+            except psycopg.Error as error:
+                log.warning("due retries could not be read", error=str(error).strip()[:300])
+            await self._sleep_until(wait_s)
+
+    async def _sleep_until(self, wait_s: float | None) -> None:
+        """Until the next retry known to Postgres or to this process is due; other processes' within a second."""
+        limit_s = min(wait_s if wait_s is not None else 1.0, 1.0)
+        retries = self._settler.retry_scheduled
+        try:
+            async with asyncio.timeout(max(SHORTEST_WAIT_S, limit_s)):
+                await retries.wait()
+        except TimeoutError:
+            pass
+        else:
+            retries.clear()
+
+    async def sweep(self) -> None:
+        await self._end_expired()
+        await self._fill_windows()
+        await self._send_lost()
+        await self._repair_silent()
+
+    async def _end_expired(self) -> None:
+        """A lease that is over: the attempt goes back to its queue if its message is there, else it ends."""
+        async with self._pool.connection() as connection:
+            expired = await store.load_expired(connection)
+            oldest: dict[str, datetime] = {}
+            for row in expired:
+                sent_at = oldest.get(row["node_type"], row["dispatched_at"])
+                oldest[row["node_type"]] = min(sent_at, row["dispatched_at"])
+            waiting = {kind: await self._ages.is_waiting(kind, sent_at) for kind, sent_at in oldest.items()}
+            back = [(row["run_id"], row["node_key"]) for row in expired if waiting[row["node_type"]]]
+            if back:
+                await store.forget_leases(connection, back)
+        died = [
+            Outcome(
+                run_id=row["run_id"],
+                node_key=row["node_key"],
+                attempt=row["attempt"],
+                outcome=AttemptOutcome.WORKER_DIED,
+                error={"code": "worker_died", "message": "Its worker was not heard of any more."},
+                retryable=True,
+                started_at=row["started_at"],
+            )
+            for row in expired
+            if not waiting[row["node_type"]]
+        ]
+        if died:
+            log.warning("attempts were given up because their workers died", count=len(died))
+            self.rescued += len(died)
+            for settled in await self._settler.settle(died):
+                await self._settler.announce(settled)
+
+    async def _fill_windows(self) -> None:
+        sizes = self._windows.sizes()
+        async with self._pool.connection() as connection:
+            room = await store.load_room(connection, sizes) if sizes else {}
+        if room:
+            await self._release((), room)
+
+    async def _release(self, due: Iterable[NodeRef], room: dict[tuple[UUID, str], int] | None = None) -> None:
+        """Send out nodes whose retry is due, and nodes that wait for room where there is some."""
+        keys: dict[UUID, set[str]] = {}
+        for run_id, key in due:
+            keys.setdefault(run_id, set()).add(key)
+        for run_id, _ in room or {}:
+            keys.setdefault(run_id, set())
+        async with self._pool.connection() as connection:
+            facts = await self._versions.facts(connection, keys)
+            async with connection.transaction():
+                free = await store.lock_free_runs(connection, facts)
+                graphs = {run_id: facts[run_id].graph for run_id in free}
+                lanes = {lane: most for lane, most in (room or {}).items() if lane[0] in free}
+                runs = await load_slice(connection, graphs, {run_id: keys[run_id] for run_id in free}, lanes)
+                decision = Decision()
+                for run in runs.values():
+                    ready = [run.nodes[key] for key in sorted(keys[run.id]) if run.nodes[key].is_waiting_for_retry]
+                    release(decision, run, ready, self._windows.of)
+                stored = await self._settler.store(connection, decision, facts)
+        await self._settler.announce(await self._settler.committed(stored))
+
+    async def _send_lost(self) -> None:
+        """Attempts whose message is gone without a result: sent again under a new dispatch number."""
+        gone: dict[str, datetime] = {}
+        for kind in self._windows.sizes():
+            before = await self._ages.lost_before(kind)
+            if before is not None:
+                gone[kind] = before
+        async with self._pool.connection() as connection:
+            lost = await store.load_lost(connection, gone) if gone else []
+            if not lost:
+                return
+            facts = await self._versions.facts(connection, {run_id for run_id, _ in lost})
+            async with connection.transaction():
+                free = await store.lock_free_runs(connection, {run_id for run_id, _ in lost})
+                rows = await store.send_again(connection, [ref for ref in lost if ref[0] in free])
+        log.warning("work that was lost is sent again", count=len(rows))
+        self.rescued += len(rows)
+        await self._announce_again([Dispatch(row["run_id"], node_state(row)) for row in rows], facts)
+
+    async def _announce_again(self, dispatches: list[Dispatch], facts: dict[UUID, RunFacts]) -> None:
+        async with self._pool.connection() as connection:
+            stored = await self._settler.ask(connection, Decision(), dispatches, facts)
+        await self._settler.announce(await self._settler.committed(stored))
+
+    async def _repair_silent(self) -> None:
+        """Nothing of ours leads here; if it does, the counters are made anew from the node results."""
+        async with self._pool.connection() as connection:
+            silent = await store.load_silent_runs(connection, SILENT_S)
+        for run_id in silent:
+            log.error("a run had nothing in flight and is repaired", run_id=str(run_id))
+            self.rescued += 1
+            await self._repair(run_id)
+
+    async def _repair(self, run_id: UUID) -> None:
+        async with self._pool.connection() as connection:
+            facts = await self._versions.facts(connection, [run_id])
+            if run_id not in facts:
+                return
+            graph = facts[run_id].graph
+            async with connection.transaction():
+                free = await store.lock_free_runs(connection, [run_id])
+                graphs = dict.fromkeys(free, graph)
+                runs = await load_slice(connection, graphs, dict.fromkeys(free, graph.nodes), {})
+                chosen = await store.load_branches(connection, run_id)
+                decision = Decision()
+                for run in runs.values():
+                    repair(decision, run, chosen, self._windows.of)
+                stored = await self._settler.store(connection, decision, facts)
+        await self._settler.announce(await self._settler.committed(stored))

@@ -1,0 +1,83 @@
+"""Checks run requests: what is asked for, whether the input fits, and what names the request for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from asyncio import Future
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import orjson
+from jsonschema import Draft202012Validator
+
+from services.coordinator.graph import Graph
+from shared.contracts.problems import FieldProblem
+from shared.contracts.runs import RunRequested, RunStarted
+from shared.errors import InvalidError, ServiceError, TooLargeError
+
+#: A run's input; the gateway takes no larger body.
+INPUT_LIMIT = 1024 * 1024
+#: Findings told at once.
+MOST_FINDINGS = 20
+
+
+@dataclass(slots=True)
+class StartRequest:
+    """A request on its way; `answer` gets what became of it."""
+
+    request: RunRequested
+    run_id: UUID
+    #: True on the stream: a refusal becomes a failed run, since nobody waits for an answer.
+    is_from_stream: bool
+    answer: Future[RunStarted]
+    graph: Graph | None = None
+    refusal: ServiceError | None = None
+    digest: str = ""
+    pipeline_id: UUID | None = field(default=None)
+
+    def refuse(self, error: ServiceError) -> None:
+        self.refusal = error
+
+
+def digest_of(pipeline: str, run_input: dict[str, Any]) -> str:
+    """SHA-256 of the canonical body, as hex."""
+    body = orjson.dumps({"pipeline": pipeline, "input": run_input}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(body).hexdigest()
+
+
+def check_input(run_input: dict[str, Any], graph: Graph) -> None:
+    """Raises ServiceError when the input is too large, cannot be stored or does not fit the schema."""
+    body = orjson.dumps(run_input)
+    if len(body) > INPUT_LIMIT:
+        raise TooLargeError(
+            "input_too_large", f"The input has {len(body)} bytes; at most {INPUT_LIMIT} are taken. Send less."
+        )
+    if b"\\u0000" in body:
+        raise InvalidError(
+            "invalid_input", "The input holds the character U+0000, which cannot be stored. Take it out."
+        )
+    if graph.input_schema:
+        _check_schema(run_input, graph)
+
+
+def _check_schema(run_input: dict[str, Any], graph: Graph) -> None:
+    assert graph.input_schema is not None
+    try:
+        errors = list(Draft202012Validator(graph.input_schema).iter_errors(run_input))
+    except jsonschema.exceptions.SchemaError as error:
+        raise InvalidError(
+            "invalid_schema", f"The pipeline's input_schema is no JSON Schema: {error.message}"
+        ) from error
+    findings = [
+        FieldProblem(pointer="/input" + "".join(f"/{part}" for part in error.absolute_path), detail=error.message)
+        for error in errors[:MOST_FINDINGS]
+    ]
+    if findings:
+        raise InvalidError(
+            "invalid_input",
+            f"The input does not fit pipeline '{graph.pipeline_slug}': "
+            f"{findings[0].pointer}: {findings[0].detail}. Correct the input.",
+            findings,
+        )

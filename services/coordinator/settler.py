@@ -1,0 +1,186 @@
+"""Settles outcomes, whoever says them: load, decide, store, announce; one transaction a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncCursor
+from psycopg import errors as postgres_errors
+
+from services.coordinator.decision import Decision, NodeRef
+from services.coordinator.dispatch import Dispatch, Dispatcher
+from services.coordinator.ended_runs import EndedRuns
+from services.coordinator.inputs import Ended
+from services.coordinator.results import fail
+from services.coordinator.state import Outcome
+from services.coordinator.store.settling import ask_outputs, load_slice, save
+from services.coordinator.transitions import keys_to_load, settle
+from services.coordinator.versions import RunFacts, Versions
+from services.coordinator.windows import Windows
+from shared.bus.publish import Outgoing
+from shared.contracts.nodes import Failed
+from shared.contracts.states import AttemptOutcome, NodeStatus
+from shared.logging import get_logger
+from shared.postgres import Connection, Pool
+
+log = get_logger(__name__)
+
+#: Outcomes that one transaction settles at the most.
+BATCH = 500
+#: Errors that go away when the same transaction is tried again.
+PASSING = (psycopg.OperationalError, postgres_errors.DeadlockDetected, postgres_errors.SerializationFailure)
+RETRY_DELAY_S = 0.5
+
+
+@dataclass(slots=True)
+class Settled:
+    """What a committed batch has to announce."""
+
+    decision: Decision
+    messages: list[Outgoing]
+
+
+@dataclass(slots=True)
+class Stored:
+    """What was written, and the outputs that were asked for with it."""
+
+    decision: Decision
+    sent: list[Dispatch]
+    facts: Mapping[UUID, RunFacts]
+    known: dict[NodeRef, Ended]
+    asked: AsyncCursor[dict[str, Any]] | None
+
+
+class Settler:
+    """The one way in which node results reach a final state."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        versions: Versions,
+        dispatcher: Dispatcher,
+        windows: Windows,
+        ended_runs: EndedRuns,
+        random: Random,
+    ) -> None:
+        self._pool = pool
+        self._versions = versions
+        self._dispatcher = dispatcher
+        self._windows = windows
+        self._ended_runs = ended_runs
+        self._random = random
+        self.ignored: Counter[str] = Counter()
+        #: Set when an attempt was put off; whoever waits for retries looks again.
+        self.retry_scheduled = asyncio.Event()
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> list[Settled]:
+        """Commit these outcomes, however long Postgres is away; what it cannot store fails its attempt."""
+        while True:
+            try:
+                return [await self._transact(outcomes[at : at + BATCH]) for at in range(0, len(outcomes), BATCH)]
+            except PASSING as error:
+                log.warning("Postgres did not take a batch; trying again", error=str(error).strip()[:300])
+                await asyncio.sleep(RETRY_DELAY_S)
+            except psycopg.DataError as error:
+                return await self._settle_one_by_one(outcomes, error)
+
+    async def _settle_one_by_one(self, outcomes: Sequence[Outcome], error: psycopg.DataError) -> list[Settled]:
+        """Find the outcome that cannot be stored; its attempt fails, the others are none the worse."""
+        if len(outcomes) > 1:
+            return [settled for outcome in outcomes for settled in await self.settle([outcome])]
+        outcome = outcomes[0]
+        if outcome.outcome is AttemptOutcome.FAILED:
+            raise error
+        message = f"Postgres cannot store the output: {str(error).splitlines()[0]}. Give text without U+0000."
+        problem = {"code": "unstorable_output", "message": message}
+        outcome.output, outcome.payload, outcome.metadata = None, None, {}
+        fail(outcome, Failed.model_validate({"error": problem, "retryable": False}))
+        return await self.settle([outcome])
+
+    async def _transact(self, outcomes: Sequence[Outcome]) -> Settled:
+        async with self._pool.connection() as connection:
+            facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
+            keys, freed = _wanted(facts, outcomes)
+            async with connection.pipeline(), connection.transaction():
+                graphs = {run_id: facts[run_id].graph for run_id in keys}
+                runs = await load_slice(connection, graphs, keys, freed)
+                decision = settle(runs, outcomes, self._windows.of, self._random)
+                stored = await self.store(connection, decision, facts)
+        for _, reason in decision.ignored:
+            self.ignored[reason] += 1
+        if any(change.retry_delay_s is not None for change in decision.changes.values()):
+            self.retry_scheduled.set()
+        return await self.committed(stored)
+
+    async def store(self, connection: Connection, decision: Decision, facts: Mapping[UUID, RunFacts]) -> Stored:
+        """Write the decision and ask for what its announcements need, in one round trip with the commit."""
+        if decision.runs:
+            await save(connection, decision)
+        sent = [Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)]
+        return await self.ask(connection, decision, sent, facts)
+
+    async def ask(
+        self,
+        connection: Connection,
+        decision: Decision,
+        sent: list[Dispatch],
+        facts: Mapping[UUID, RunFacts],
+    ) -> Stored:
+        known = ended_now(decision)
+        wanted = self._dispatcher.unknown(sent, facts, known)
+        asked = await ask_outputs(connection, wanted) if wanted else None
+        return Stored(decision, sent, facts, known, asked)
+
+    async def committed(self, stored: Stored) -> Settled:
+        """Build the messages; to be called when the transaction is committed."""
+        rows = await stored.asked.fetchall() if stored.asked is not None else []
+        messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, rows)
+        return Settled(stored.decision, messages)
+
+    async def announce(self, settled: Settled) -> bool:
+        """Publish what was committed; False when some of it was not acknowledged."""
+        decision = settled.decision
+        is_published = await self._dispatcher.publish(settled.messages)
+        if decision.runs:
+            await self._dispatcher.announce_changes(decision)
+        if any(end.run.unfinished for end in decision.ended.values()):
+            await self._ended_runs.put(
+                (run_id, end.run.status) for run_id, end in decision.ended.items() if end.run.unfinished
+            )
+        return is_published
+
+
+def ended_now(decision: Decision) -> dict[NodeRef, Ended]:
+    """What this batch itself tells of nodes that ended."""
+    return {
+        reference: Ended(
+            change.node.status,
+            change.outcome.output if change.outcome is not None else None,
+            change.outcome.error if change.outcome is not None else None,
+        )
+        for reference, change in decision.changes.items()
+        if change.node.status in (NodeStatus.COMPLETED, NodeStatus.FAILED, NodeStatus.SKIPPED)
+    }
+
+
+def _wanted(
+    facts: dict[UUID, RunFacts], outcomes: Sequence[Outcome]
+) -> tuple[dict[UUID, set[str]], dict[tuple[UUID, str], int]]:
+    """The nodes to load of each run, and how many places each of its lanes may get back."""
+    by_run: dict[UUID, list[Outcome]] = {}
+    freed: Counter[tuple[UUID, str]] = Counter()
+    for outcome in outcomes:
+        run = facts.get(outcome.run_id)
+        node = run.graph.nodes.get(outcome.node_key) if run is not None else None
+        if node is not None:
+            by_run.setdefault(outcome.run_id, []).append(outcome)
+            freed[outcome.run_id, node.type] += 1
+    keys = {run_id: keys_to_load(facts[run_id].graph, found) for run_id, found in by_run.items()}
+    return keys, dict(freed)

@@ -1,0 +1,238 @@
+"""Starts runs, as many as asked for at the same time in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from services.coordinator.dispatch import Dispatch, Dispatcher
+from services.coordinator.release import first_release
+from services.coordinator.requests import StartRequest, check_input, digest_of
+from services.coordinator.state import RunState
+from services.coordinator.store.settling import lanes_json
+from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
+from services.coordinator.versions import RunFacts, Versions
+from services.coordinator.windows import Windows
+from shared.bus.rpc import Rpc
+from shared.contracts import subjects
+from shared.contracts.pipelines import VersionsResolve, VersionsResolved
+from shared.contracts.problems import NodeProblem
+from shared.contracts.runs import RunStarted
+from shared.contracts.states import RunStatus
+from shared.errors import ConflictError, ProblemError, ServiceError, UnavailableError
+from shared.logging import get_logger
+from shared.postgres import Connection, Pool
+
+log = get_logger(__name__)
+
+#: Starts in one transaction.
+BATCH = 200
+
+
+class Starter:
+    """Takes start requests one by one and settles them in batches."""
+
+    def __init__(self, pool: Pool, rpc: Rpc, versions: Versions, dispatcher: Dispatcher, windows: Windows) -> None:
+        self._pool = pool
+        self._rpc = rpc
+        self._versions = versions
+        self._dispatcher = dispatcher
+        self._windows = windows
+        self._waiting: asyncio.Queue[StartRequest] = asyncio.Queue(maxsize=5000)
+
+    async def put(self, request: StartRequest) -> None:
+        await self._waiting.put(request)
+
+    async def run(self) -> None:
+        """For ever: take all requests that wait, start their runs, answer each."""
+        announcing: set[asyncio.Task[None]] = set()
+        while True:
+            requests = [await self._waiting.get()]
+            while len(requests) < BATCH and not self._waiting.empty():
+                requests.append(self._waiting.get_nowait())
+            try:
+                started = await self._start(requests)
+            except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
+                log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
+                _answer_unavailable(requests)
+                continue
+            except psycopg.DataError as error:
+                self._refuse_unstorable(requests, error)
+                continue
+            except ServiceError as error:
+                for request in requests:
+                    _answer(request, error)
+                continue
+            if started:
+                task = asyncio.create_task(self._announce(started))
+                announcing.add(task)
+                task.add_done_callback(announcing.discard)
+
+    def _refuse_unstorable(self, requests: Sequence[StartRequest], error: psycopg.DataError) -> None:
+        """One of them cannot be stored; each is tried alone once, then refused."""
+        for request in requests:
+            if len(requests) > 1:
+                self._waiting.put_nowait(request)
+            else:
+                _answer(request, ConflictError("unstorable_input", f"Postgres cannot store this: {error}"))
+
+    async def _start(self, requests: Sequence[StartRequest]) -> list[RunState]:
+        async with self._pool.connection() as connection:
+            await self._resolve(connection, requests)
+            runs = {request.run_id: self._new_run(request) for request in requests if request.graph is not None}
+            rows = [
+                _row(request, runs.get(request.run_id))
+                for request in requests
+                if request.refusal is None or request.is_from_stream
+            ]
+            windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
+            inserted = await insert_runs(connection, rows, windows) if rows else {}
+            await self._answer_all(connection, requests, inserted)
+        started = []
+        for request in requests:
+            run = runs.get(request.run_id)
+            began = inserted.get(request.run_id)
+            if run is not None and began is not None and run not in started:
+                facts = RunFacts(run.graph, request.request.input, began, request.request.traceparent)
+                self._versions.remember(run.id, facts)
+                started.append(run)
+        return started
+
+    async def _resolve(self, connection: Connection, requests: Sequence[StartRequest]) -> None:
+        """Give each request its graph, or its refusal."""
+        names = sorted({request.request.pipeline for request in requests})
+        reply = await self._rpc.call(
+            subjects.VERSIONS_RESOLVE, VersionsResolve(pipelines=names), VersionsResolved, timeout_s=5.0
+        )
+        found = {resolved.pipeline: resolved for resolved in reply.versions}
+        for request in requests:
+            resolved = found[request.request.pipeline]
+            request.digest = digest_of(request.request.pipeline, request.request.input)
+            try:
+                if resolved.error is not None:
+                    raise ProblemError(resolved.error)
+                assert resolved.version_id is not None
+                graph = await self._versions.graph(connection, resolved.version_id)
+                request.digest = digest_of(str(graph.pipeline_id), request.request.input)
+                request.pipeline_id = graph.pipeline_id
+                check_input(request.request.input, graph)
+                request.graph = graph
+            except UnavailableError:
+                raise
+            except ServiceError as error:
+                request.refuse(error)
+
+    def _new_run(self, request: StartRequest) -> RunState:
+        assert request.graph is not None
+        return first_release(request.run_id, request.graph, self._windows.of)
+
+    async def _answer_all(
+        self,
+        connection: Connection,
+        requests: Sequence[StartRequest],
+        inserted: dict[UUID, Any],
+    ) -> None:
+        """Each request gets its run: the new one, or the one that is there under its id or key."""
+        others = [
+            request
+            for request in requests
+            if request.run_id not in inserted and (request.refusal is None or request.is_from_stream)
+        ]
+        by_id = {row["id"]: row for row in await find_by_id(connection, [r.run_id for r in others])} if others else {}
+        keys = [
+            (request.pipeline_id, request.request.idempotency_key)
+            for request in others
+            if request.pipeline_id is not None and request.request.idempotency_key is not None
+        ]
+        by_key = {
+            (row["pipeline_id"], row["idempotency_key"]): row
+            for row in (await find_by_key(connection, keys) if keys else [])
+        }
+        for request in requests:
+            if request.run_id in inserted:
+                _answer(request, request.refusal if not request.is_from_stream else None)
+            elif request.refusal is not None and not request.is_from_stream:
+                _answer(request, request.refusal)
+            else:
+                key = (request.pipeline_id, request.request.idempotency_key)
+                _answer_existing(request, by_id.get(request.run_id) or by_key.get(key))
+
+    async def _announce(self, runs: Sequence[RunState]) -> None:
+        async with self._pool.connection() as connection:
+            facts = await self._versions.facts(connection, [run.id for run in runs])
+        released = {run.id: list(run.nodes.values()) for run in runs}
+        dispatches = [Dispatch(run_id, node) for run_id, nodes in released.items() for node in nodes]
+        messages = await self._dispatcher.build(dispatches, facts, {})
+        await self._dispatcher.publish(messages)
+        for run in runs:
+            await self._dispatcher.announce_started(run, released[run.id])
+
+
+def _types(runs: Iterable[RunState]) -> set[str]:
+    graphs = {run.graph.version_id: run.graph for run in runs}
+    return {node.type for graph in graphs.values() for node in graph.nodes.values()}
+
+
+def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": request.run_id,
+        "input": request.request.input,
+        "idempotency_key": request.request.idempotency_key,
+        "request_sha256": request.digest,
+        "traceparent": request.request.traceparent,
+    }
+    if run is not None:
+        return row | {
+            "pipeline_id": run.graph.pipeline_id,
+            "pipeline_slug": run.graph.pipeline_slug,
+            "version_id": run.graph.version_id,
+            "status": RunStatus.RUNNING if run.unfinished else RunStatus.COMPLETED,
+            "unfinished": run.unfinished,
+            "lanes": lanes_json(run.lanes),
+        }
+    assert request.refusal is not None
+    problem = request.refusal.problem
+    return row | {
+        "pipeline_id": request.pipeline_id,
+        "pipeline_slug": request.request.pipeline[:200],
+        "status": RunStatus.FAILED,
+        # A refused input may hold what cannot be stored; the error says what it was.
+        "input": {},
+        "unfinished": 0,
+        "lanes": {},
+        "error": NodeProblem(code=problem.type, message=problem.detail).model_dump(exclude_none=True),
+    }
+
+
+def _answer(request: StartRequest, error: ServiceError | None) -> None:
+    if request.answer.done():
+        return
+    if error is not None:
+        request.answer.set_exception(error)
+    else:
+        status = RunStatus.FAILED if request.refusal is not None else RunStatus.RUNNING
+        request.answer.set_result(RunStarted(run_id=request.run_id, status=status))
+
+
+def _answer_existing(request: StartRequest, row: dict[str, Any] | None) -> None:
+    if row is None:
+        _answer(
+            request,
+            UnavailableError("not_started", "The run was not started. Send it again.", retry_after_s=1),
+        )
+    elif bytes(row["request_sha256"]).hex() != request.digest:
+        what = f"idempotency key '{request.request.idempotency_key}'" if row["id"] != request.run_id else "run_id"
+        detail = f"Run {row['id']} was started with this {what} and another body. Use a new one for a new run."
+        _answer(request, ConflictError("another_body", detail))
+    elif not request.answer.done():
+        request.answer.set_result(RunStarted(run_id=row["id"], status=RunStatus(row["status"])))
+
+
+def _answer_unavailable(requests: Sequence[StartRequest]) -> None:
+    detail = "The database is not available now; the run was not started. Try again in a few seconds."
+    for request in requests:
+        _answer(request, UnavailableError("database_unavailable", detail, retry_after_s=2.0))

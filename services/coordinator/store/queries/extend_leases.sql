@@ -1,0 +1,16 @@
+-- Rows that a settling transaction holds are passed over: their attempt is ending.
+WITH held AS (
+    SELECT node.run_id, node.node_key, beat.started_at
+      FROM json_to_recordset(%(beats)s::json) AS beat (
+               run_id uuid, node_key text, attempt int, started_at timestamptz
+           )
+      JOIN runs.node_results AS node
+           ON node.run_id = beat.run_id AND node.node_key = beat.node_key
+          AND node.attempt = beat.attempt AND node.status = 'running'
+       FOR UPDATE OF node SKIP LOCKED
+)
+UPDATE runs.node_results AS node
+   SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+       started_at = held.started_at
+  FROM held
+ WHERE node.run_id = held.run_id AND node.node_key = held.node_key

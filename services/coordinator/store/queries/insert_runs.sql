@@ -1,0 +1,32 @@
+WITH started AS (
+    INSERT INTO runs.pipeline_runs
+           (id, pipeline_id, pipeline_slug, version_id, status, input, idempotency_key, request_sha256,
+            unfinished, lanes, error, traceparent, started_at, finished_at)
+    SELECT id, pipeline_id, pipeline_slug, version_id, status, input, idempotency_key,
+           decode(request_sha256, 'hex'), unfinished, lanes, error, traceparent,
+           CASE WHEN status <> 'failed' THEN clock_timestamp() END,
+           CASE WHEN status IN ('completed', 'failed') THEN clock_timestamp() END
+      FROM json_to_recordset(%(runs)s::json) AS new (
+               id uuid, pipeline_id uuid, pipeline_slug text, version_id uuid, status runs.run_status,
+               input json, idempotency_key text, request_sha256 text, unfinished int, lanes json,
+               error json, traceparent text
+           )
+    ON CONFLICT DO NOTHING
+    RETURNING id, version_id, started_at
+), made AS (
+    INSERT INTO runs.node_results
+           (run_id, node_key, node_index, node_type, status, attempt, dispatch, waiting_for,
+            ready_at, dispatched_at)
+    SELECT started.id, node.node_key, node.node_index, node.node_type,
+           (CASE WHEN node.root_rank <= room.size THEN 'running' ELSE 'pending' END)::runs.node_status,
+           CASE WHEN node.root_rank <= room.size THEN 1 ELSE 0 END,
+           CASE WHEN node.root_rank <= room.size THEN 1 ELSE 0 END,
+           node.waiting_for,
+           CASE WHEN node.root_rank > room.size THEN clock_timestamp() END,
+           CASE WHEN node.root_rank <= room.size THEN clock_timestamp() END
+      FROM started
+      JOIN runs.version_nodes AS node ON node.version_id = started.version_id
+      JOIN json_to_recordset(%(windows)s::json) AS room (node_type text, size int)
+           ON room.node_type = node.node_type
+)
+SELECT id, started_at FROM started

@@ -1,0 +1,54 @@
+WITH changed AS (
+    UPDATE runs.node_results AS node
+       SET status = new.status,
+           attempt = new.attempt,
+           dispatch = new.dispatch,
+           waiting_for = new.waiting_for,
+           live = new.live,
+           ready_at = CASE WHEN new.is_waiting_for_room THEN coalesce(node.ready_at, clock_timestamp()) END,
+           retry_at = CASE
+                          WHEN new.retry_delay_s IS NOT NULL
+                          THEN clock_timestamp() + make_interval(secs => new.retry_delay_s)
+                          WHEN new.status = 'pending' AND NOT new.is_waiting_for_room THEN node.retry_at
+                      END,
+           dispatched_at = CASE WHEN new.status = 'running' THEN clock_timestamp() ELSE node.dispatched_at END,
+           lease_until = NULL,
+           started_at = CASE WHEN new.status = 'running' THEN NULL ELSE coalesce(new.started_at, node.started_at) END,
+           finished_at = CASE WHEN new.status = 'skipped' THEN clock_timestamp() ELSE new.finished_at END,
+           output = new.output,
+           error = new.error,
+           metadata = coalesce(new.metadata, node.metadata)
+      FROM json_to_recordset(%(nodes)s::json) AS new (
+               run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
+               attempt int, dispatch int, waiting_for int, live int,
+               is_waiting_for_room boolean, retry_delay_s double precision,
+               started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
+           )
+     WHERE node.run_id = new.run_id AND node.node_key = new.node_key AND node.status = new.leaves
+    RETURNING 1
+), tried AS (
+    INSERT INTO runs.attempts
+           (run_id, node_key, attempt, outcome, worker, error, metadata, started_at, finished_at)
+    SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at,
+           coalesce(finished_at, clock_timestamp())
+      FROM json_to_recordset(%(attempts)s::json) AS new (
+               run_id uuid, node_key text, attempt int, outcome runs.attempt_outcome, worker text,
+               error json, metadata json, started_at timestamptz, finished_at timestamptz
+           )
+), moved AS (
+    UPDATE runs.pipeline_runs AS run
+       SET status = new.status,
+           unfinished = new.unfinished,
+           lanes = new.lanes,
+           event_seq = new.event_seq,
+           error = new.error,
+           finished_at = CASE WHEN new.status IN ('completed', 'failed') THEN clock_timestamp() END,
+           changed_at = clock_timestamp()
+      FROM json_to_recordset(%(runs)s::json) AS new (
+               id uuid, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
+           )
+     WHERE run.id = new.id AND run.status = 'running'
+    RETURNING 1
+)
+SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), %(node_count)s),
+       runs.refuse_other_count('runs', (SELECT count(*) FROM moved), %(run_count)s)

@@ -1,0 +1,109 @@
+"""SQL of the reconciler: what Postgres alone tells of work that nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.coordinator.decision import NodeRef
+from services.coordinator.store.queries import query
+from shared.postgres import Connection, as_json
+
+
+async def extend_leases(connection: Connection, beats: list[dict[str, Any]], lease_s: float) -> None:
+    """These attempts are being worked on: set when they began, and until when their worker is believed."""
+    await connection.execute(query("extend_leases"), {"beats": as_json(beats), "lease_s": lease_s}, prepare=True)
+
+
+async def load_expired(connection: Connection) -> list[dict[str, Any]]:
+    """Attempts whose lease is over."""
+    cursor = await connection.execute(
+        "SELECT run_id, node_key, node_type, attempt, started_at, dispatched_at FROM runs.node_results "
+        "WHERE lease_until < clock_timestamp() AND status = 'running' ORDER BY run_id LIMIT 500"
+    )
+    return await cursor.fetchall()
+
+
+async def forget_leases(connection: Connection, nodes: Iterable[NodeRef]) -> None:
+    """Their messages wait in the stream again; the worker that takes one will say so."""
+    await connection.execute(
+        "UPDATE runs.node_results AS node SET lease_until = NULL, started_at = NULL "
+        "FROM json_to_recordset(%s::json) AS back (run_id uuid, node_key text) "
+        "WHERE node.run_id = back.run_id AND node.node_key = back.node_key AND node.status = 'running' "
+        "AND node.lease_until < clock_timestamp()",
+        (as_json(_references(nodes)),),
+    )
+
+
+async def load_due(connection: Connection) -> list[NodeRef]:
+    """Nodes whose next attempt is due."""
+    cursor = await connection.execute(
+        "SELECT run_id, node_key FROM runs.node_results WHERE retry_at <= clock_timestamp() "
+        "ORDER BY retry_at LIMIT 1000"
+    )
+    return [(row["run_id"], row["node_key"]) for row in await cursor.fetchall()]
+
+
+async def seconds_to_next_retry(connection: Connection) -> float | None:
+    cursor = await connection.execute(
+        "SELECT extract(epoch FROM min(retry_at) - clock_timestamp())::float8 AS wait_s "
+        "FROM runs.node_results WHERE retry_at IS NOT NULL"
+    )
+    row = await cursor.fetchone()
+    wait_s: float | None = row["wait_s"] if row is not None else None
+    return wait_s
+
+
+async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> list[NodeRef]:
+    """Attempts without a lease that were last sent before all that is still in the stream."""
+    rows = [{"node_type": kind, "before": before} for kind, before in gone.items()]
+    cursor = await connection.execute(query("load_lost"), (as_json(rows),))
+    return [(row["run_id"], row["node_key"]) for row in await cursor.fetchall()]
+
+
+async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[tuple[UUID, str], int]:
+    """Lanes with waiting nodes and room: how many may go."""
+    rows = [{"node_type": kind, "size": size} for kind, size in windows.items()]
+    cursor = await connection.execute(query("load_room"), (as_json(rows),))
+    return {(row["run_id"], row["node_type"]): row["most"] for row in await cursor.fetchall()}
+
+
+async def lock_free_runs(connection: Connection, run_ids: Iterable[UUID]) -> set[UUID]:
+    """Lock those of these runs that go on and that nobody else holds."""
+    cursor = await connection.execute(query("lock_for_sweep"), (sorted(set(run_ids)),))
+    return {row["id"] for row in await cursor.fetchall()}
+
+
+async def send_again(connection: Connection, nodes: Iterable[NodeRef]) -> list[dict[str, Any]]:
+    """Raise the dispatch number; returns the nodes as they are now."""
+    cursor = await connection.execute(query("send_again"), (as_json(_references(nodes)),))
+    return await cursor.fetchall()
+
+
+async def load_silent_runs(connection: Connection, silent_s: float) -> list[UUID]:
+    """Runs that go on but have nothing in flight, nothing waiting for room and no retry to come."""
+    cursor = await connection.execute(
+        "SELECT run.id FROM runs.pipeline_runs AS run "
+        "WHERE run.finished_at IS NULL AND run.status = 'running' "
+        "AND run.changed_at < clock_timestamp() - make_interval(secs => %s) "
+        "AND NOT EXISTS (SELECT FROM runs.node_results AS node WHERE node.run_id = run.id "
+        "AND (node.status = 'running' OR node.ready_at IS NOT NULL OR node.retry_at IS NOT NULL)) LIMIT 50",
+        (silent_s,),
+    )
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def load_branches(connection: Connection, run_id: UUID) -> dict[str, str | None]:
+    """The branches that this run's completed nodes took."""
+    cursor = await connection.execute(
+        "SELECT node_key, output->>'branch' AS branch FROM runs.node_results "
+        "WHERE run_id = %s AND status = 'completed'",
+        (run_id,),
+    )
+    return {row["node_key"]: row["branch"] for row in await cursor.fetchall()}
+
+
+def _references(nodes: Iterable[NodeRef]) -> list[dict[str, str]]:
+    return [{"run_id": str(run_id), "node_key": key} for run_id, key in nodes]

@@ -1,0 +1,19 @@
+"""Tokens that only a coordinator can make: who has one was given that attempt."""
+
+from __future__ import annotations
+
+import hmac
+from uuid import UUID
+
+
+class Tokens:
+    """HMAC-SHA256 of `run:node:attempt` under the coordinators' secret, as hex."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def make(self, run_id: UUID | str, node_key: str, attempt: int) -> str:
+        return hmac.digest(self._secret, f"{run_id}:{node_key}:{attempt}".encode(), "sha256").hex()
+
+    def is_valid(self, token: str, run_id: UUID | str, node_key: str, attempt: int) -> bool:
+        return hmac.compare_digest(token.encode(), self.make(run_id, node_key, attempt).encode())

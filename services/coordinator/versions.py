@@ -1,0 +1,119 @@
+"""What never changes, kept in memory: compiled versions, and what each run was started with."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+
+from services.coordinator.graph import Graph, build_graph
+from services.coordinator.store.versions import copy_version, load_facts, load_version
+from shared.bus.rpc import Rpc
+from shared.contracts import subjects
+from shared.contracts.pipelines import CompiledVersion, VersionGet
+from shared.postgres import Connection
+
+#: A 10,000-node graph takes about 20 MB.
+GRAPHS_KEPT = 64
+#: Facts are small but for the input; both bounds hold.
+FACTS_KEPT = 20_000
+FACTS_BYTES = 64 * 1024 * 1024
+
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Value]):
+    """The values that were used last, bounded by number and by size."""
+
+    def __init__(self, most: int, most_bytes: int | None = None) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._values: OrderedDict[UUID, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: UUID) -> Value | None:
+        found = self._values.get(key)
+        if found is None:
+            return None
+        self._values.move_to_end(key)
+        return found[0]
+
+    def put(self, key: UUID, value: Value, size: int = 0) -> None:
+        self._bytes += size - self._values.pop(key, (None, 0))[1]
+        self._values[key] = (value, size)
+        while len(self._values) > self._most or (self._most_bytes and self._bytes > self._most_bytes):
+            _, (_, freed) = self._values.popitem(last=False)
+            self._bytes -= freed
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run was started with."""
+
+    graph: Graph
+    input: dict[str, Any]
+    started_at: datetime
+    traceparent: str | None = None
+
+
+class Versions:
+    """Graphs by version id. The first use of a version copies it, so that runs need nobody else."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+        self._graphs: Recent[Graph] = Recent(GRAPHS_KEPT)
+        self._facts: Recent[RunFacts] = Recent(FACTS_KEPT, FACTS_BYTES)
+
+    async def graph(self, connection: Connection, version_id: UUID) -> Graph:
+        """From memory, else from our table, else from the definition service (and then into our table)."""
+        graph = self._graphs.get(version_id)
+        if graph is None:
+            version = await load_version(connection, version_id)
+            if version is None:
+                version = await self._rpc.call(
+                    subjects.VERSIONS_GET, VersionGet(version_id=version_id), CompiledVersion
+                )
+                await copy_version(connection, version, node_rows(build_graph(version)))
+            graph = build_graph(version)
+            self._graphs.put(version_id, graph)
+        return graph
+
+    def remember(self, run_id: UUID, facts: RunFacts) -> None:
+        self._facts.put(run_id, facts, len(orjson.dumps(facts.input)))
+
+    async def facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
+        """The facts of those of these runs that exist and were started."""
+        found = {run_id: self._facts.get(run_id) for run_id in set(run_ids)}
+        missing = [run_id for run_id, facts in found.items() if facts is None]
+        if missing:
+            for row in await load_facts(connection, missing):
+                graph = await self.graph(connection, row["version_id"])
+                facts = RunFacts(graph, row["input"], row["started_at"], row["traceparent"])
+                self.remember(row["id"], facts)
+                found[row["id"]] = facts
+        return {run_id: facts for run_id, facts in found.items() if facts is not None}
+
+
+def node_rows(graph: Graph) -> list[dict[str, Any]]:
+    """The rows that a run's node results are made from."""
+    ranks: Counter[str] = Counter()
+    rows = []
+    for index, node in enumerate(graph.nodes.values()):
+        waiting_for = len(graph.incoming[node.key])
+        if not waiting_for:
+            ranks[node.type] += 1
+        rows.append(
+            {
+                "node_index": index,
+                "node_key": node.key,
+                "node_type": node.type,
+                "waiting_for": waiting_for,
+                "root_rank": None if waiting_for else ranks[node.type],
+            }
+        )
+    return rows

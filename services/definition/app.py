@@ -1,0 +1,44 @@
+"""Puts a definition service together: bus, pool, answers and the catalogue; nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.definition.catalogue import NodeTypes
+from services.definition.handlers import PipelineHandlers
+from services.definition.settings import DefinitionSettings
+from shared.bus.connection import Bus
+from shared.bus.rpc import Rpc
+from shared.bus.transfers import Transfers
+from shared.clock import SystemClock
+from shared.postgres import make_pool
+from shared.service import OnReady, run_service
+from shared.tasks import Tasks
+
+POOL_SIZE = 4
+
+
+async def run(settings: DefinitionSettings, on_ready: OnReady) -> None:
+    """Until SIGTERM."""
+    bus = Bus(settings.nats_url, "definition")
+    pool = make_pool(settings.database_url, "definition", POOL_SIZE)
+
+    @asynccontextmanager
+    async def body() -> AsyncIterator[None]:
+        await pool.open(wait=True, timeout=60)
+        try:
+            jetstream = bus.client.jetstream(timeout=5)
+            rpc = Rpc(bus.client, Transfers(jetstream))
+            node_types = NodeTypes(pool, jetstream)
+            watch = node_types.watch()
+            bus.on_reconnect(watch.restart)
+            async with Tasks([watch.run()]):
+                handlers = PipelineHandlers(pool, node_types, SystemClock())
+                await rpc.serve(handlers.endpoints(), queue="definition")
+                yield
+                await rpc.drain()
+        finally:
+            await pool.close()
+
+    await run_service(bus, body, on_ready)

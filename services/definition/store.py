@@ -1,0 +1,232 @@
+"""SQL of the definition service: set-based, one statement a function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.nodes import NodeTypeAnnounced
+from shared.contracts.pipelines import CompiledVersion, PipelineDocument, PipelineList
+from shared.contracts.states import PipelineStatus
+from shared.postgres import Connection, as_json
+
+Row = dict[str, Any]
+
+PIPELINE_COLUMNS = (
+    "id, slug, name, description, status::text AS status, input_schema, active_version, revision, published_sha256, "
+    "created_at, updated_at, (SELECT count(*) FROM definition.nodes WHERE pipeline_id = pipelines.id) AS node_count"
+)
+
+
+async def insert_pipeline(connection: Connection, pipeline_id: UUID, slug: str, document: PipelineDocument) -> bool:
+    """False when the slug is taken."""
+    cursor = await connection.execute(
+        "INSERT INTO definition.pipelines (id, slug, name, description, input_schema) "
+        "VALUES (%s, %s, %s, %s, %s::json) ON CONFLICT (slug) DO NOTHING",
+        (pipeline_id, slug, document.name, document.description, _json_or_none(document.input_schema)),
+    )
+    return cursor.rowcount == 1
+
+
+async def update_pipeline(connection: Connection, pipeline_id: UUID, document: PipelineDocument) -> None:
+    await connection.execute(
+        "UPDATE definition.pipelines SET name = %s, description = %s, input_schema = %s::json, "
+        "slug = coalesce(%s, slug), revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
+        (
+            document.name,
+            document.description,
+            _json_or_none(document.input_schema),
+            document.slug,
+            pipeline_id,
+        ),
+    )
+
+
+async def replace_graph(connection: Connection, pipeline_id: UUID, document: PipelineDocument) -> None:
+    """All nodes and edges of the pipeline become those of the document."""
+    await connection.execute("DELETE FROM definition.nodes WHERE pipeline_id = %s", (pipeline_id,))
+    await connection.execute(
+        "INSERT INTO definition.nodes "
+        "(pipeline_id, node_index, node_key, node_type, name, config, position, retry, timeout_s, on_error) "
+        "SELECT %s, node_index, key, type, name, config, position, retry, timeout_s, on_error "
+        "FROM json_to_recordset(%s::json) AS node (node_index int, key text, type text, name text, config json, "
+        "position json, retry json, timeout_s double precision, on_error definition.on_error)",
+        (
+            pipeline_id,
+            as_json([{**node.model_dump(), "node_index": at} for at, node in enumerate(document.nodes)]),
+        ),
+    )
+    await connection.execute(
+        "INSERT INTO definition.edges (pipeline_id, edge_index, source, target, branch) "
+        "SELECT %s, edge_index, source, target, branch FROM json_to_recordset(%s::json) "
+        "AS edge (edge_index int, source text, target text, branch text)",
+        (
+            pipeline_id,
+            as_json([{**edge.model_dump(), "edge_index": at} for at, edge in enumerate(document.edges)]),
+        ),
+    )
+
+
+async def find_pipeline(connection: Connection, reference: str, *, is_locked: bool = False) -> Row | None:
+    """By slug or id; locked, it stays as it is until the transaction ends."""
+    cursor = await connection.execute(
+        f"SELECT {PIPELINE_COLUMNS} FROM definition.pipelines "  # noqa: S608  # constant columns
+        "WHERE slug = %(ref)s OR id::text = lower(%(ref)s)" + (" FOR UPDATE" if is_locked else ""),
+        {"ref": reference},
+    )
+    return await cursor.fetchone()
+
+
+async def load_nodes(connection: Connection, pipeline_id: UUID) -> list[Row]:
+    cursor = await connection.execute(
+        "SELECT node_key AS key, node_type AS type, name, config, position, retry, timeout_s, "
+        "on_error::text AS on_error FROM definition.nodes WHERE pipeline_id = %s ORDER BY node_index",
+        (pipeline_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def load_edges(connection: Connection, pipeline_id: UUID) -> list[Row]:
+    cursor = await connection.execute(
+        "SELECT source, target, branch FROM definition.edges WHERE pipeline_id = %s ORDER BY edge_index",
+        (pipeline_id,),
+    )
+    return await cursor.fetchall()
+
+
+async def list_pipelines(connection: Connection, wanted: PipelineList) -> list[Row]:
+    """One page by slug, and one more that tells of another page."""
+    cursor = await connection.execute(
+        f"SELECT {PIPELINE_COLUMNS} FROM definition.pipelines "  # noqa: S608  # constant columns
+        "WHERE (%(status)s::definition.pipeline_status IS NULL OR status = %(status)s) "
+        "AND (%(after)s::text IS NULL OR slug > %(after)s) ORDER BY slug LIMIT %(limit)s",
+        {"status": wanted.status, "after": wanted.after, "limit": wanted.limit + 1},
+    )
+    return await cursor.fetchall()
+
+
+async def delete_pipeline(connection: Connection, pipeline_id: UUID) -> None:
+    """Its versions stay: runs use them."""
+    await connection.execute("DELETE FROM definition.pipelines WHERE id = %s", (pipeline_id,))
+
+
+async def set_status(connection: Connection, pipeline_id: UUID, status: PipelineStatus) -> None:
+    await connection.execute(
+        "UPDATE definition.pipelines SET status = %s, updated_at = clock_timestamp() WHERE id = %s",
+        (status, pipeline_id),
+    )
+
+
+async def next_number(connection: Connection, pipeline_id: UUID) -> int:
+    cursor = await connection.execute(
+        "SELECT coalesce(max(number), 0) + 1 AS number FROM definition.versions WHERE pipeline_id = %s",
+        (pipeline_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    number: int = row["number"]
+    return number
+
+
+async def publish(connection: Connection, version: CompiledVersion, digest: str) -> None:
+    """Keep the version and make it the active one."""
+    await connection.execute(
+        "INSERT INTO definition.versions (id, pipeline_id, number, compiled, published_at) "
+        "VALUES (%s, %s, %s, %s::json, %s)",
+        (version.id, version.pipeline_id, version.number, version.model_dump_json(), version.published_at),
+    )
+    await connection.execute(
+        "UPDATE definition.pipelines SET status = 'active', active_version = %s, published_sha256 = %s, "
+        "updated_at = clock_timestamp() WHERE id = %s",
+        (version.number, digest, version.pipeline_id),
+    )
+
+
+async def load_version(connection: Connection, version_id: UUID) -> Any | None:
+    cursor = await connection.execute("SELECT compiled FROM definition.versions WHERE id = %s", (version_id,))
+    row = await cursor.fetchone()
+    return row["compiled"] if row is not None else None
+
+
+async def resolve(connection: Connection, references: Sequence[str]) -> list[Row]:
+    """Pipelines by slug or id, with the id of their active version."""
+    cursor = await connection.execute(
+        "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
+        "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
+        "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
+        "WHERE pipeline.slug = ANY(%(refs)s) OR pipeline.id::text = ANY(%(refs)s)",
+        {"refs": list(references)},
+        prepare=True,
+    )
+    return await cursor.fetchall()
+
+
+async def all_slugs(connection: Connection) -> list[str]:
+    cursor = await connection.execute("SELECT slug FROM definition.pipelines ORDER BY slug LIMIT 2000")
+    return [row["slug"] for row in await cursor.fetchall()]
+
+
+async def load_type(connection: Connection, node_type: str) -> Row | None:
+    cursor = await connection.execute(
+        "SELECT * FROM definition.node_types WHERE node_type = %s FOR UPDATE", (node_type,)
+    )
+    return await cursor.fetchone()
+
+
+async def save_type(connection: Connection, announced: NodeTypeAnnounced) -> None:
+    await connection.execute(
+        "INSERT INTO definition.node_types (node_type, title, description, config_schema, output_schema, "
+        "schema_version, default_timeout_s, is_fast, branches, examples) "
+        "VALUES (%s, %s, %s, %s::json, %s::json, %s, %s, %s, %s::json, %s::json) "
+        "ON CONFLICT (node_type) DO UPDATE SET title = excluded.title, description = excluded.description, "
+        "config_schema = excluded.config_schema, output_schema = excluded.output_schema, "
+        "schema_version = excluded.schema_version, default_timeout_s = excluded.default_timeout_s, "
+        "is_fast = excluded.is_fast, branches = excluded.branches, examples = excluded.examples, "
+        "changed_at = clock_timestamp()",
+        (
+            announced.node_type,
+            announced.title,
+            announced.description,
+            as_json(announced.config_schema),
+            as_json(announced.output_schema),
+            announced.schema_version,
+            announced.default_timeout_s,
+            announced.is_fast,
+            _json_or_none(announced.branches),
+            as_json(announced.examples),
+        ),
+    )
+
+
+async def save_worker(connection: Connection, announced: NodeTypeAnnounced) -> None:
+    await connection.execute(
+        "INSERT INTO definition.node_type_workers (node_type, worker, slots) VALUES (%s, %s, %s) "
+        "ON CONFLICT (node_type, worker) DO UPDATE SET slots = excluded.slots, heard_at = clock_timestamp()",
+        (announced.node_type, announced.worker, announced.slots),
+    )
+
+
+async def forget_worker(connection: Connection, node_type: str, worker: str) -> None:
+    await connection.execute(
+        "DELETE FROM definition.node_type_workers WHERE node_type = %s AND worker = %s", (node_type, worker)
+    )
+
+
+async def list_types(connection: Connection, heard_within_s: float) -> list[Row]:
+    """The catalogue, with the workers that were heard of lately."""
+    cursor = await connection.execute(
+        "SELECT kind.node_type, kind.title, kind.description, kind.config_schema, kind.output_schema, "
+        "kind.schema_version, kind.default_timeout_s, kind.is_fast, kind.branches, kind.examples, "
+        "coalesce(live.slots, 0) AS slots, coalesce(live.workers, '{}') AS workers "
+        "FROM definition.node_types AS kind LEFT JOIN LATERAL (SELECT sum(slots)::int AS slots, "
+        "array_agg(worker ORDER BY worker) AS workers FROM definition.node_type_workers "
+        "WHERE node_type = kind.node_type AND heard_at > clock_timestamp() - make_interval(secs => %s)) "
+        "AS live ON TRUE ORDER BY kind.node_type",
+        (heard_within_s,),
+    )
+    return await cursor.fetchall()
+
+
+def _json_or_none(value: Any) -> str | None:
+    return as_json(value) if value is not None else None

@@ -1,0 +1,217 @@
+"""Checks a whole document against the catalogue: every finding at once, each with its place; pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from services.definition.graph import Upstream, edge_findings, find_cycle, parents_of
+from shared.contracts.message import RESERVED_NODE_KEYS
+from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
+from shared.contracts.problems import FieldProblem
+from shared.errors import InvalidError
+from shared.templates.config import ConfigProblems, compile_cached, escape
+from shared.templates.validation import config_findings, unknown_field
+
+#: Findings told at once.
+MOST_FINDINGS = 100
+
+
+@dataclass(frozen=True)
+class KnownType:
+    """What the catalogue tells of a node type. One object as long as its schema stays."""
+
+    name: str
+    config_schema: dict[str, Any]
+    default_timeout_s: float
+    branches: list[str] | str | None
+
+
+Catalogue = Mapping[str, KnownType]
+
+
+def read_document(raw: Any) -> PipelineDocument:
+    """The document as a model; raises InvalidError with every place that has the wrong shape."""
+    try:
+        return PipelineDocument.model_validate(raw)
+    except ValidationError as error:
+        findings = [_shape_finding(item) for item in error.errors(include_url=False)]
+        raise invalid_pipeline(findings) from error
+
+
+def _shape_finding(item: Any) -> FieldProblem:
+    parts = [str(part) for part in item["loc"]]
+    pointer = "".join(f"/{escape(part)}" for part in parts)
+    if item["type"] == "extra_forbidden":
+        return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts)))
+    if item["type"] == "string_pattern_mismatch" and parts[-1] in ("key", "source", "target", "slug"):
+        separator = "-" if parts[-1] == "slug" else "_"
+        return FieldProblem(
+            pointer=pointer,
+            detail=f"{str(item['input'])[:100]!r} is not a valid {parts[-1]}: a lower-case letter, then at most 62 "
+            f"lower-case letters, digits and '{separator}'",
+        )
+    return FieldProblem(pointer=pointer, detail=item["msg"])
+
+
+def _fields_at(parts: list[str]) -> list[str]:
+    if parts[0] == "nodes" and len(parts) > 2:
+        return list((Retry if "retry" in parts else NodeDocument).model_fields)
+    return list((EdgeDocument if parts[0] == "edges" and len(parts) > 2 else PipelineDocument).model_fields)
+
+
+def invalid_pipeline(findings: list[FieldProblem]) -> InvalidError:
+    first = findings[0]
+    more = f" ({len(findings)} findings in all.)" if len(findings) > 1 else ""
+    return InvalidError(
+        "invalid_pipeline",
+        f"{first.pointer or 'the document'}: {first.detail}{more}",
+        findings[:MOST_FINDINGS],
+    )
+
+
+def check(document: PipelineDocument, catalogue: Catalogue) -> None:
+    """Raises InvalidError when the graph or a config cannot run."""
+    findings = [*_key_findings(document), *_schema_findings(document)]
+    keys = {node.key for node in document.nodes}
+    findings += edge_findings(keys, document.edges)
+    parents = parents_of(keys, document.edges)
+    if not findings and (cycle := find_cycle(parents)):
+        findings.append(
+            FieldProblem(
+                pointer="/edges",
+                detail=f"the graph has a cycle: {' -> '.join(cycle)}. Remove one of these edges.",
+            )
+        )
+    if not findings:
+        findings = _node_findings(document, catalogue, parents)
+    if findings:
+        raise invalid_pipeline(findings)
+
+
+def _key_findings(document: PipelineDocument) -> list[FieldProblem]:
+    findings = []
+    seen: set[str] = set()
+    for index, node in enumerate(document.nodes):
+        if node.key in RESERVED_NODE_KEYS:
+            findings.append(
+                FieldProblem(pointer=f"/nodes/{index}/key", detail=f"'{node.key}' is reserved. Choose another key.")
+            )
+        if node.key in seen:
+            findings.append(
+                FieldProblem(pointer=f"/nodes/{index}/key", detail=f"another node has the key '{node.key}'.")
+            )
+        seen.add(node.key)
+    return findings
+
+
+def _schema_findings(document: PipelineDocument) -> list[FieldProblem]:
+    if document.input_schema is None:
+        return []
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(document.input_schema)
+    except SchemaError as error:
+        place = "".join(f"/{part}" for part in error.absolute_path)
+        return [FieldProblem(pointer=f"/input_schema{place}", detail=f"is no JSON Schema: {error.message}")]
+    return []
+
+
+def _node_findings(
+    document: PipelineDocument, catalogue: Catalogue, parents: Mapping[str, list[str]]
+) -> list[FieldProblem]:
+    upstream = Upstream(parents)
+    #: Findings of a config by type and text, since many nodes of a large graph have the same.
+    known: dict[tuple[str, bytes], list[FieldProblem]] = {}
+    findings: list[FieldProblem] = []
+    for index, node in enumerate(document.nodes):
+        place = f"/nodes/{index}"
+        node_type = catalogue.get(node.type)
+        if node_type is None:
+            findings.append(FieldProblem(pointer=f"{place}/type", detail=_unknown_type(node, catalogue)))
+            continue
+        text = (node.type, orjson.dumps(node.config))
+        if text not in known:
+            known[text] = config_findings(node.config, node_type.config_schema)
+        findings += [
+            FieldProblem(pointer=f"{place}/config{found.pointer}", detail=f"node '{node.key}': {found.detail}")
+            for found in known[text]
+        ]
+        if not known[text]:
+            findings += _reference_findings(node, node_type, f"{place}/config", upstream, parents)
+    return findings + _branch_findings(document, catalogue)
+
+
+def _unknown_type(node: NodeDocument, catalogue: Catalogue) -> str:
+    near = difflib.get_close_matches(node.type, catalogue, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    names = ", ".join(sorted(catalogue)) or "none; start a worker first"
+    return f"node '{node.key}' has the unknown type '{node.type}'.{hint} Known are: {names}."
+
+
+def _reference_findings(
+    node: NodeDocument,
+    node_type: KnownType,
+    place: str,
+    upstream: Upstream,
+    parents: Mapping[str, list[str]],
+) -> list[FieldProblem]:
+    try:
+        references = compile_cached(node.config, node_type.config_schema).references
+    except ConfigProblems:
+        return []
+    findings = []
+    for key in references.nodes:
+        if key not in parents:
+            near = difflib.get_close_matches(key, parents, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            detail = f"node '{node.key}' refers to '{key}', which does not exist.{hint}"
+        elif not upstream.is_upstream(key, node.key):
+            detail = (
+                f"node '{node.key}' refers to '{key}', which is not upstream of it. "
+                f"Add edges that lead from '{key}' to '{node.key}', or take the reference out."
+            )
+        else:
+            continue
+        findings.append(FieldProblem(pointer=place, detail=detail))
+    if references.previous and not parents[node.key]:
+        detail = f"node '{node.key}' refers to 'previous', but no edge leads to it."
+        findings.append(FieldProblem(pointer=place, detail=detail))
+    return findings
+
+
+def branches_of(node: NodeDocument, node_type: KnownType) -> list[str]:
+    """The branches that this node may take, besides `error`."""
+    branches = node_type.branches
+    if isinstance(branches, str) and branches.startswith("config:"):
+        items = node.config.get(branches.removeprefix("config:"))
+        if not isinstance(items, list):
+            return ["true", "false"]
+        return [str(item.get("branch")) for item in items if isinstance(item, dict)] + ["default"]
+    return branches if isinstance(branches, list) else []
+
+
+def _branch_findings(document: PipelineDocument, catalogue: Catalogue) -> list[FieldProblem]:
+    nodes = {node.key: node for node in document.nodes}
+    branches = {node.key: branches_of(node, catalogue[node.type]) for node in document.nodes if node.type in catalogue}
+    findings = []
+    for index, edge in enumerate(document.edges):
+        if edge.branch is None or edge.source not in branches:
+            continue
+        known = branches[edge.source]
+        if edge.branch == "error":
+            if nodes[edge.source].on_error == "continue":
+                detail = f"node '{edge.source}' has on_error 'continue' and an error edge. Keep one of them."
+                findings.append(FieldProblem(pointer=f"/edges/{index}/branch", detail=detail))
+        elif edge.branch not in known:
+            names = ", ".join([*known, "error"])
+            detail = f"node '{edge.source}' has no branch '{edge.branch}'. It has: {names}."
+            findings.append(FieldProblem(pointer=f"/edges/{index}/branch", detail=detail))
+    return findings

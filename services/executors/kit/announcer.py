@@ -1,0 +1,66 @@
+"""Tells what this worker serves: at start, every 30 s, and on a clean stop that it serves no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+
+from shared.contracts import subjects
+from shared.contracts.nodes import NodeTypeAnnounced
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+ANNOUNCE_S = 30.0
+#: How often a worker looks whether the definition service has accepted its type.
+LOOK_S = 0.05
+
+
+class Announcer:
+    """Keeps the announcements of one worker in the bucket `node_types`."""
+
+    def __init__(self, jetstream: JetStreamContext, announcements: Sequence[NodeTypeAnnounced]) -> None:
+        self._jetstream = jetstream
+        self._announcements = announcements
+
+    async def announce(self) -> None:
+        bucket = await self._jetstream.key_value(subjects.NODE_TYPES_BUCKET)
+        for announced in self._announcements:
+            await bucket.put(_key(announced), announced.model_dump_json().encode())
+
+    async def keep_announcing(self) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_S)
+            try:
+                await self.announce()
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                log.warning("could not announce", error=str(error) or type(error).__name__)
+
+    async def take_back(self) -> None:
+        with suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):
+            bucket = await self._jetstream.key_value(subjects.NODE_TYPES_BUCKET)
+            for announced in self._announcements:
+                await bucket.delete(_key(announced))
+
+    async def wait_until_accepted(self, node_type: str) -> None:
+        """Until the durable of this type is there; the definition service makes it when it accepts the type."""
+        looks = 0
+        while True:
+            try:
+                await self._jetstream.consumer_info(subjects.NODE_WORK, node_type)
+            except (nats.js.errors.NotFoundError, TimeoutError):
+                looks += 1
+                if looks % 100 == 0:
+                    log.warning("waiting for the definition service to accept this type", node_type=node_type)
+                await asyncio.sleep(LOOK_S)
+            else:
+                return
+
+
+def _key(announced: NodeTypeAnnounced) -> str:
+    return f"{announced.node_type}.{announced.worker}"

@@ -1,0 +1,191 @@
+"""One attempt: render, validate, execute, within its time; every way it can end is an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from services.executors.kit.child import RenderPool
+from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.node_type import NodeContext, NodeType
+from services.executors.kit.outputs import INLINE_LIMIT, encode_output
+from shared.bus.transfers import TransferError, Transfers
+from shared.clock import Clock
+from shared.contracts.nodes import NodeInputs, NodeReady
+from shared.logging import get_logger
+from shared.templates.config import CompiledConfig, ConfigProblems, compile_cached
+from shared.templates.render import TemplateRenderError
+from shared.templates.scope import Scope
+
+log = get_logger(__name__)
+
+#: A message that was delivered more often has ended every worker that took it.
+MOST_DELIVERIES = 5
+
+EmitTokens = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Work that was read, with its templates parsed."""
+
+    ready: NodeReady
+    config: CompiledConfig
+    scope: Scope
+
+
+class Attempts:
+    """Runs the attempts of one node type and writes their results (see contracts.nodes.NodeResult) as JSON."""
+
+    def __init__(
+        self,
+        node_type: NodeType,
+        renderers: RenderPool,
+        transfers: Transfers,
+        clock: Clock,
+        emit_tokens: Callable[[NodeReady], EmitTokens] | None,
+    ) -> None:
+        self._type = node_type
+        self._renderers = renderers
+        self._transfers = transfers
+        self._clock = clock
+        self._emit_tokens = emit_tokens
+
+    async def prepare(self, ready: NodeReady) -> Prepared:
+        """Fetch large inputs and parse the templates; raises NodeError."""
+        inputs = ready.inputs
+        if inputs is None and ready.inputs_ref is not None:
+            try:
+                inputs = NodeInputs.model_validate_json(await self._transfers.get(ready.inputs_ref))
+            except TransferError as error:
+                raise TransientNodeError("inputs_lost", f"The inputs could not be read: {error}") from error
+        try:
+            config = compile_cached(ready.config, self._type.config_schema)
+        except ConfigProblems as error:
+            raise PermanentNodeError("template_error", str(error)) from error
+        scope = Scope(inputs or NodeInputs(), str(ready.run_id), ready.run_started_at)
+        return Prepared(ready, config, scope)
+
+    async def run(self, prepared: Prepared) -> bytes:
+        """Execute within `timeout_s`; returns the result as JSON, whatever happens."""
+        started_at = self._clock.now()
+        context = self._context(prepared.ready)
+        try:
+            async with asyncio.timeout(prepared.ready.timeout_s):
+                outcome = await self._complete(prepared, context)
+        except TimeoutError:
+            outcome = timed_out(prepared.ready.timeout_s)
+        except NodeError as error:
+            outcome = failed(error)
+        except Exception:
+            log.exception(
+                "a node type raised what it should not",
+                run_id=context.run_id,
+                node_key=context.node_key,
+                node_type=self._type.name,
+            )
+            outcome = failed(
+                PermanentNodeError("internal_error", f"The node type {self._type.name} has a fault. Its log says more.")
+            )
+        return self.result(prepared.ready, outcome, started_at, context.metadata)
+
+    async def run_fast(self, prepared: Prepared) -> bytes:
+        """As `run`, for what neither waits nor renders in a child: no timer is needed."""
+        started_at = self._clock.now()
+        context = self._context(prepared.ready)
+        try:
+            outcome = await self._complete(prepared, context)
+        except NodeError as error:
+            outcome = failed(error)
+        return self.result(prepared.ready, outcome, started_at, context.metadata)
+
+    async def _complete(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
+        rendered = await self._render(prepared)
+        try:
+            config = self._type.config_model.model_validate(rendered)
+        except ValidationError as error:
+            raise PermanentNodeError("invalid_config", _words(error)) from error
+        body = encode_output(await self._type.execute(config, context))
+        if len(body) <= INLINE_LIMIT:
+            return {"status": "completed", "output": orjson.Fragment(body)}
+        reference = await self._transfers.put(body)
+        return {"status": "completed", "output_ref": reference.model_dump()}
+
+    async def _render(self, prepared: Prepared) -> dict[str, Any]:
+        try:
+            if prepared.config.needs_child:
+                return await self._renderers.render(prepared.ready.config, self._type.config_schema, prepared.scope)
+            return prepared.config.render(prepared.scope)
+        except TemplateRenderError as error:
+            raise PermanentNodeError(error.code, str(error)) from error
+
+    def _context(self, ready: NodeReady) -> NodeContext:
+        return NodeContext(
+            run_id=str(ready.run_id),
+            node_key=ready.node_key,
+            attempt=ready.attempt,
+            emit_tokens=self._emit_tokens(ready) if self._emit_tokens is not None else None,
+        )
+
+    def result(
+        self, ready: NodeReady, outcome: dict[str, Any], started_at: datetime, metadata: dict[str, Any]
+    ) -> bytes:
+        return orjson.dumps(
+            {
+                "run_id": ready.run_id,
+                "node_key": ready.node_key,
+                "attempt": ready.attempt,
+                "token": ready.token,
+                "outcome": outcome,
+                "started_at": started_at,
+                "finished_at": self._clock.now(),
+                "metadata": metadata,
+            }
+        )
+
+
+def failed(error: NodeError) -> dict[str, Any]:
+    """A `Failed` as plain values."""
+    outcome: dict[str, Any] = {
+        "status": "failed",
+        "outcome": "failed",
+        "error": {"code": error.code, "message": error.message},
+        "retryable": isinstance(error, TransientNodeError),
+    }
+    if isinstance(error, TransientNodeError) and error.retry_after_s is not None:
+        outcome["retry_after_s"] = error.retry_after_s
+    return outcome
+
+
+def timed_out(timeout_s: float) -> dict[str, Any]:
+    message = f"The node did not end within its timeout_s of {timeout_s:g} s. Give it more time, or less to do."
+    return {
+        "status": "failed",
+        "outcome": "timed_out",
+        "error": {"code": "timed_out", "message": message},
+        "retryable": True,
+    }
+
+
+def worker_died(deliveries: int) -> dict[str, Any]:
+    message = f"The work was delivered {deliveries} times and ended every worker that took it."
+    return {
+        "status": "failed",
+        "outcome": "worker_died",
+        "error": {"code": "worker_died", "message": message},
+        "retryable": False,
+    }
+
+
+def _words(error: ValidationError) -> str:
+    findings = [
+        f"/{'/'.join(str(part) for part in item['loc'])}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return f"The config is not valid after rendering: {'; '.join(findings)}. Correct the template or its input."

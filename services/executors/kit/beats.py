@@ -1,0 +1,85 @@
+"""Tells, every 3 s, that work is still being done: the server, so that it is not delivered again, and the
+coordinators, so that they extend its lease."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.contracts import subjects
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+BEAT_S = 3.0
+#: Work that is done sooner needs no lease.
+LEASED_AFTER_S = 1.0
+
+
+@dataclass(slots=True)
+class Held:
+    """A piece of work that this worker has."""
+
+    message: Msg
+    run_id: str
+    node_key: str
+    attempt: int
+    started_at: datetime
+    task: asyncio.Task[None] | None = None
+
+
+class Beats:
+    """The work that one node type's loop holds."""
+
+    def __init__(self, client: Client, node_type: str, worker: str) -> None:
+        self._client = client
+        self._subject = subjects.node_running(node_type)
+        self._worker = worker
+        self._held: dict[int, Held] = {}
+
+    def add(self, held: Held) -> None:
+        self._held[id(held)] = held
+
+    def remove(self, held: Held) -> None:
+        self._held.pop(id(held), None)
+
+    def of_run(self, run_id: str) -> list[Held]:
+        return [held for held in self._held.values() if held.run_id == run_id]
+
+    def all(self) -> list[Held]:
+        return list(self._held.values())
+
+    async def run(self) -> None:
+        """The first lease a second after work began, then every 3 s."""
+        while True:
+            for tick in range(3):
+                await asyncio.sleep(BEAT_S / 3)
+                try:
+                    await self._beat(is_full=tick == 2)
+                except (nats.errors.Error, TimeoutError) as error:
+                    log.warning("a beat was not sent", error=str(error) or type(error).__name__)
+
+    async def _beat(self, is_full: bool) -> None:
+        now = datetime.now(UTC)
+        attempts = []
+        for held in self.all():
+            age_s = (now - held.started_at).total_seconds()
+            if is_full:
+                await held.message.in_progress()
+            if age_s >= LEASED_AFTER_S and (is_full or age_s < LEASED_AFTER_S + BEAT_S / 3):
+                attempts.append(
+                    {
+                        "run_id": held.run_id,
+                        "node_key": held.node_key,
+                        "attempt": held.attempt,
+                        "started_at": held.started_at,
+                    }
+                )
+        if attempts:
+            await self._client.publish(self._subject, orjson.dumps({"worker": self._worker, "attempts": attempts}))

@@ -1,0 +1,47 @@
+"""Checks what a node gives before it leaves the worker: it must be storable, and not too large."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+
+from services.executors.kit.errors import PermanentNodeError
+
+#: The most that an output may have; the coordinator holds the same limit.
+OUTPUT_LIMIT = 16 * 1024 * 1024
+#: What travels inside the result; more goes through `transfers`.
+INLINE_LIMIT = 256 * 1024
+
+
+def encode_output(output: dict[str, Any]) -> bytes:
+    """The output as JSON; raises PermanentNodeError when Postgres could not store it or nobody could keep it."""
+    if _has_odd_number(output):
+        raise _unstorable("a number that JSON does not know (NaN or infinity)")
+    try:
+        body = orjson.dumps(output)
+    except TypeError as error:
+        raise _unstorable(f"something that is not JSON: {error}") from error
+    if b"\\u0000" in body:
+        raise _unstorable("the character U+0000")
+    if len(body) > OUTPUT_LIMIT:
+        raise PermanentNodeError(
+            "output_too_large",
+            f"The output has {len(body)} bytes; at most {OUTPUT_LIMIT} can be kept. Let the node give less.",
+        )
+    return body
+
+
+def _unstorable(what: str) -> PermanentNodeError:
+    return PermanentNodeError("unstorable_output", f"The output holds {what}, which cannot be stored. Take it out.")
+
+
+def _has_odd_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(_has_odd_number(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_odd_number(item) for item in value)
+    return False

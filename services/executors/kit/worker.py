@@ -1,0 +1,160 @@
+"""The loop of one node type: take as much work as there are slots, run it, send the results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from pydantic import ValidationError
+
+from services.executors.kit.attempt import MOST_DELIVERIES, Attempts, Prepared, failed, worker_died
+from services.executors.kit.beats import Beats, Held
+from services.executors.kit.ended_runs import EndedRuns
+from services.executors.kit.errors import NodeError
+from services.executors.kit.node_type import NodeType
+from services.executors.kit.result_publisher import Finished, ResultPublisher
+from shared.bus.dead_letters import park
+from shared.bus.publish import Publisher
+from shared.bus.pull import Pull
+from shared.clock import Clock
+from shared.contracts import subjects
+from shared.contracts.nodes import NodeReady
+from shared.logging import get_logger
+from shared.tasks import Tasks, watched
+
+log = get_logger(__name__)
+
+#: Fast work that is run before its results are handed over; keeps other types of the process going.
+FAST_BATCH = 250
+#: How long a stopping worker lets work end by itself; the rest is handed back.
+STOP_S = 10.0
+
+
+class Worker:
+    """Serves one node type. FastStream's own loop either prefetches or waits for the slowest of a batch."""
+
+    def __init__(
+        self,
+        client: Client,
+        jetstream: JetStreamContext,
+        publisher: Publisher,
+        node_type: NodeType,
+        slots: int,
+        name: str,
+        attempts: Attempts,
+        ended_runs: EndedRuns,
+        clock: Clock,
+    ) -> None:
+        self._jetstream = jetstream
+        self._type = node_type
+        self._attempts = attempts
+        self._ended_runs = ended_runs
+        self._clock = clock
+        self.pull = Pull(client, subjects.NODE_WORK, node_type.name, slots)
+        self._results = ResultPublisher(publisher, self.pull, node_type.name, name)
+        self._beats = Beats(client, node_type.name, name)
+        ended_runs.on_end(self._drop)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping` is set; then work that goes on may end, and the rest is handed back."""
+        async with Tasks([self._results.run(), self._beats.run()]):
+            await self.pull.start()
+            loop = watched(self._loop())
+            await stopping.wait()
+            await self.pull.stop()
+            await loop
+            await self._finish_held()
+            await self._results.drain()
+
+    async def _loop(self) -> None:
+        while messages := await self.pull.take(FAST_BATCH):
+            finished = [done for message in messages if (done := await self._take(message)) is not None]
+            if finished:
+                self._results.put(finished)
+            # A batch of fast work never waits; let the loops beside this one have their turn.
+            await asyncio.sleep(0)
+
+    async def _take(self, message: Msg) -> Finished | None:
+        """Run fast work on the spot; begin a task for all other. None while the work goes on."""
+        try:
+            ready = NodeReady.model_validate_json(message.data)
+        except ValidationError as error:
+            await park(self._jetstream, "node_ready", message.subject, str(error), message.data)
+            return Finished(message, None)
+        if str(ready.run_id) in self._ended_runs:
+            return Finished(message, None)
+        deliveries = message.metadata.num_delivered
+        if deliveries > MOST_DELIVERIES:
+            return Finished(message, self._result(ready, worker_died(deliveries)))
+        if ready.inputs is not None and self._type.is_fast:
+            try:
+                prepared = await self._attempts.prepare(ready)
+            except NodeError as error:
+                return Finished(message, self._result(ready, failed(error)))
+            if not prepared.config.needs_child:
+                return Finished(message, await self._attempts.run_fast(prepared))
+        self._begin(message, ready)
+        return None
+
+    def _result(self, ready: NodeReady, outcome: dict[str, object]) -> bytes:
+        return self._attempts.result(ready, outcome, self._clock.now(), {})
+
+    def _begin(self, message: Msg, ready: NodeReady) -> None:
+        held = Held(message, str(ready.run_id), ready.node_key, ready.attempt, self._clock.now())
+        self._beats.add(held)
+        held.task = asyncio.create_task(self._work(held, ready))
+
+    async def _work(self, held: Held, ready: NodeReady) -> None:
+        body: bytes | None = None
+        try:
+            prepared = await self._prepare(ready)
+            body = prepared if isinstance(prepared, bytes) else await self._attempts.run(prepared)
+        except asyncio.CancelledError:
+            if held.run_id not in self._ended_runs:
+                # Stopping: hand the work back, so that another worker has it at once.
+                await held.message.nak()
+                await self.pull.release(1)
+                self._beats.remove(held)
+                return
+        self._beats.remove(held)
+        self._results.put([Finished(held.message, body)])
+
+    async def _prepare(self, ready: NodeReady) -> Prepared | bytes:
+        try:
+            return await self._attempts.prepare(ready)
+        except NodeError as error:
+            return self._result(ready, failed(error))
+
+    def _drop(self, run_id: str) -> None:
+        for held in self._beats.of_run(run_id):
+            if held.task is not None:
+                held.task.cancel()
+
+    async def _finish_held(self) -> None:
+        tasks = self._tasks()
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=STOP_S)
+            for task in unfinished:
+                task.cancel()
+            if unfinished:
+                await asyncio.wait(unfinished, timeout=2)
+
+    def _tasks(self) -> Sequence[asyncio.Task[None]]:
+        return [held.task for held in self._beats.all() if held.task is not None]
+
+
+def encode_tokens(ready: NodeReady, index: int, text: str) -> bytes:
+    """A NodeTokens message."""
+    return orjson.dumps(
+        {
+            "run_id": ready.run_id,
+            "node_key": ready.node_key,
+            "attempt": ready.attempt,
+            "index": index,
+            "text": text,
+        }
+    )

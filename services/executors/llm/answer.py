@@ -1,0 +1,88 @@
+"""Collects a model's answer from its stream; only one that was ended by the model is an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from services.executors.kit.errors import PermanentNodeError, TransientNodeError
+
+
+class Answer:
+    """What came so far."""
+
+    def __init__(self, emit_tokens: Callable[[str], None] | None = None) -> None:
+        self._emit_tokens = emit_tokens
+        self._parts: list[str] = []
+        self._finish_reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+        self._model: str | None = None
+        self.size = 0
+
+    def read_line(self, line: str) -> None:
+        """One line of a server-sent event stream."""
+        if not line.startswith("data:"):
+            return
+        data = line[5:].strip()
+        if data != "[DONE]":
+            self._read(_parse(data), "delta")
+
+    def read_whole(self, body: bytes) -> None:
+        """The answer of a provider that does not stream."""
+        self._read(_parse(body), "message")
+
+    def _read(self, chunk: dict[str, Any], field: str) -> None:
+        if error := chunk.get("error"):
+            message = error.get("message") if isinstance(error, dict) else error
+            raise TransientNodeError("provider_failed", f"The provider broke off: {str(message)[:500]}")
+        self._model = chunk.get("model") or self._model
+        if chunk.get("usage"):
+            self._usage = chunk["usage"]
+        for choice in (chunk.get("choices") or [])[:1]:
+            text = (choice.get(field) or {}).get("content")
+            if isinstance(text, str) and text:
+                self._parts.append(text)
+                self.size += len(text)
+                if self._emit_tokens is not None:
+                    self._emit_tokens(text)
+            self._finish_reason = choice.get("finish_reason") or self._finish_reason
+
+    def output(self, model: str) -> dict[str, Any]:
+        """Raises TransientNodeError when the answer is only a part of one."""
+        if self._finish_reason is None:
+            raise TransientNodeError(
+                "incomplete_answer", "The model's answer broke off before its end; no part of it is kept."
+            )
+        if self._finish_reason == "error":
+            raise TransientNodeError("provider_failed", "The model ended its answer with an error.")
+        text = "".join(self._parts)
+        if not text and self._finish_reason == "content_filter":
+            raise PermanentNodeError("content_filter", "The provider's filter held the answer back.")
+        return {
+            "text": text.replace("\x00", "\ufffd"),
+            "model": self._model or model,
+            "finish_reason": self._finish_reason,
+            "usage": self._counted_usage(),
+        }
+
+    def _counted_usage(self) -> dict[str, Any]:
+        """Tokens as the provider counts them, and the cost if it names one; None where it is silent."""
+        usage = self._usage or {}
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        total = usage.get("total_tokens")
+        if total is None and prompt is not None and completion is not None:
+            total = prompt + completion
+        counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+        return counted | ({"cost": usage["cost"]} if usage.get("cost") is not None else {})
+
+
+def _parse(data: str | bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise TransientNodeError("provider_failed", "The provider sent something that is not JSON.") from error
+    if not isinstance(found, dict):
+        raise TransientNodeError("provider_failed", "The provider sent JSON that is not an answer.")
+    return found

@@ -1,0 +1,110 @@
+"""Asks a model by the chat completions protocol (platform.openai.com/docs/api-reference/chat), streamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import orjson
+
+from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.node_type import NodeContext
+from services.executors.kit.outbound import AddressRefusedError, as_node_error, retry_after_s
+from services.executors.llm.answer import Answer
+from services.executors.llm.config import LlmConfig
+from services.executors.llm.providers import Provider, Providers
+
+#: No model's text is longer; more is a fault of the other side.
+ANSWER_LIMIT = 8 * 1024 * 1024
+#: How much of a refusal's text is told.
+TEXT_SHOWN = 500
+
+
+class Llm:
+    """Executes llm nodes over one client."""
+
+    def __init__(self, client: httpx.AsyncClient, providers: Providers) -> None:
+        self._client = client
+        self._providers = providers
+
+    async def execute(self, config: LlmConfig, context: NodeContext) -> dict[str, Any]:
+        provider = self._providers.find(config.provider)
+        model = self._providers.model_of(provider, config.model)
+        context.metadata |= {"provider": provider.name, "model": model}
+        url = httpx.URL(f"{provider.base_url}/chat/completions")
+        answer = Answer(context.emit_tokens)
+        try:
+            await self._ask(url, provider, request_body(config, model), answer)
+        except (httpx.HTTPError, AddressRefusedError) as error:
+            raise as_node_error(error, url) from error
+        output = answer.output(model)
+        context.metadata["usage"] = output["usage"]
+        return output
+
+    async def _ask(self, url: httpx.URL, provider: Provider, body: bytes, answer: Answer) -> None:
+        headers = {"content-type": "application/json", "accept": "text/event-stream"}
+        if provider.key is not None:
+            headers["authorization"] = f"Bearer {provider.key.get_secret_value()}"
+        # The attempt's own timeout ends a stream that goes on for ever; this one ends silence.
+        async with self._client.stream(
+            "POST", url, content=body, headers=headers, timeout=httpx.Timeout(600.0, connect=10.0)
+        ) as response:
+            if response.status_code >= 300:
+                text = (await response.aread())[:TEXT_SHOWN].decode(errors="replace")
+                raise refusal(response, provider, text)
+            if "text/event-stream" in response.headers.get("content-type", ""):
+                async for line in response.aiter_lines():
+                    answer.read_line(line)
+                    if answer.size > ANSWER_LIMIT:
+                        raise PermanentNodeError("output_too_large", "The model sent more than 8 MiB of text.")
+            else:
+                answer.read_whole(await response.aread())
+
+
+def request_body(config: LlmConfig, model: str) -> bytes:
+    messages: list[dict[str, Any]] = []
+    if config.system:
+        messages.append({"role": "system", "content": config.system})
+    content: Any = config.prompt
+    if config.images:
+        content = [{"type": "text", "text": config.prompt}]
+        content += [{"type": "image_url", "image_url": {"url": image}} for image in config.images]
+    messages.append({"role": "user", "content": content})
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if config.temperature is not None:
+        body["temperature"] = config.temperature
+    if config.max_tokens is not None:
+        body["max_tokens"] = config.max_tokens
+    return orjson.dumps(body)
+
+
+def refusal(response: httpx.Response, provider: Provider, text: str) -> NodeError:
+    """What the provider's status means, and what to do."""
+    status = response.status_code
+    if provider.key is not None:
+        text = text.replace(provider.key.get_secret_value(), "***")
+    said = _message_of(text)
+    if status in (401, 403):
+        hint = f" Check {provider.key_variable} on the llm worker." if provider.key_variable else ""
+        return PermanentNodeError("provider_refused", f"Provider '{provider.name}' answered {status}: {said}.{hint}")
+    if status == 402 or "insufficient_quota" in text:
+        return PermanentNodeError("no_quota", f"Provider '{provider.name}' has no credit left for this key: {said}")
+    if status in (408, 409, 425, 429) or status >= 500:
+        return TransientNodeError(
+            "provider_busy", f"Provider '{provider.name}' answered {status}: {said}", retry_after_s(response)
+        )
+    return PermanentNodeError("provider_refused", f"Provider '{provider.name}' answered {status}: {said}")
+
+
+def _message_of(text: str) -> str:
+    """The message of an error in OpenAI's form, else the text."""
+    try:
+        error = orjson.loads(text).get("error")
+        return str(error.get("message") if isinstance(error, dict) else error)
+    except (orjson.JSONDecodeError, AttributeError):
+        return text.strip() or "nothing more"

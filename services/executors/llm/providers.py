@@ -1,0 +1,84 @@
+"""Where models are: every provider speaks the chat completions protocol of OpenAI under its own base URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from services.executors.kit.errors import PermanentNodeError
+from services.executors.settings import ExecutorSettings
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One provider as this worker knows it."""
+
+    name: str
+    base_url: str
+    key: SecretStr | None = None
+    #: The variable that its key is read from; None when it needs none.
+    key_variable: str | None = None
+    default_model: str | None = None
+
+
+def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:
+    """The known providers, moved or added to by `PIPEWRIGHT_LLM_URLS`."""
+    known = [
+        Provider(
+            "openrouter", "https://openrouter.ai/api/v1", settings.openrouter_api_key, "OPENROUTER_API_KEY",
+            "openai/gpt-4o-mini",
+        ),
+        Provider("xai", "https://api.x.ai/v1", settings.xai_api_key, "XAI_API_KEY", "grok-4"),
+        Provider("openai", "https://api.openai.com/v1", settings.openai_api_key, "OPENAI_API_KEY", "gpt-4o-mini"),
+        Provider("ollama", "http://127.0.0.1:11434/v1", default_model="llama3.2"),
+        Provider("vllm", "http://127.0.0.1:8000/v1"),
+    ]  # fmt: skip
+    providers = {provider.name: provider for provider in known}
+    for name, url in settings.llm_urls.items():
+        old = providers.get(name)
+        providers[name] = Provider(
+            name,
+            url.rstrip("/"),
+            old.key if old else None,
+            old.key_variable if old else None,
+            old.default_model if old else name,
+        )
+    return providers
+
+
+class Providers:
+    """Finds the provider and the model of a node; raises PermanentNodeError with the setting to change."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self._known = read_providers(settings)
+        self._default = settings.llm_provider
+        self._default_model = settings.llm_model
+
+    def base_urls(self) -> list[str]:
+        return [provider.base_url for provider in self._known.values()]
+
+    def find(self, name: str | None) -> Provider:
+        provider = self._known.get(name or self._default)
+        if provider is None:
+            raise PermanentNodeError(
+                "unknown_provider",
+                f"There is no provider '{name or self._default}'. Known are: {', '.join(sorted(self._known))}. "
+                "Add one with PIPEWRIGHT_LLM_URLS=name=URL on the llm worker.",
+            )
+        if provider.key_variable is not None and provider.key is None:
+            raise PermanentNodeError(
+                "no_provider_key",
+                f"The provider '{provider.name}' has no key. Set {provider.key_variable} on the llm worker.",
+            )
+        return provider
+
+    def model_of(self, provider: Provider, model: str | None) -> str:
+        is_default = provider.name == self._default and self._default_model is not None
+        found = model or (self._default_model if is_default else None) or provider.default_model
+        if found is None:
+            raise PermanentNodeError(
+                "no_model",
+                f"Name a model in the node, or set PIPEWRIGHT_LLM_MODEL for provider '{provider.name}'.",
+            )
+        return found

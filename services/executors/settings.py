@@ -1,0 +1,88 @@
+"""What a worker is told by its environment."""
+
+from __future__ import annotations
+
+import re
+import socket
+from os import getpid
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from shared.settings import CommonSettings
+
+
+def _worker_name() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", f"{socket.gethostname()}-{getpid()}")[:60]
+
+
+def _key(variable: str) -> SecretStr | None:
+    """A provider's own variable, known under the name that its users have set already."""
+    field: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices(variable, f"PIPEWRIGHT_{variable}"),
+        description="Key of the provider",
+    )
+    return field
+
+
+class ExecutorSettings(CommonSettings):
+    worker_name: str = Field(
+        default_factory=_worker_name, pattern="^[A-Za-z0-9_-]{1,60}$", description="Unique among workers"
+    )
+    #: Node type -> pieces of work at the same time.
+    slots: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict,
+        description="Pieces of work at the same time, by node type",
+        examples=["llm=4,http_request=32"],
+    )
+    #: Hosts, host:port pairs and networks that outbound requests may reach though they are not public.
+    allow_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses that are not public and may be reached all the same",
+        examples=["127.0.0.1:8099,10.1.0.0/16"],
+    )
+    llm_provider: str = Field(default="openrouter", description="Used when a node names none", examples=["openrouter"])
+    llm_model: str | None = Field(
+        default=None, description="Used when a node names none", examples=["openai/gpt-5-mini"]
+    )
+    openrouter_api_key: SecretStr | None = _key("OPENROUTER_API_KEY")
+    xai_api_key: SecretStr | None = _key("XAI_API_KEY")
+    openai_api_key: SecretStr | None = _key("OPENAI_API_KEY")
+    #: Provider -> base URL, to add a provider or to move one.
+    llm_urls: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Base URLs by provider name",
+        examples=["ollama=http://127.0.0.1:11434/v1,vllm=http://gpu:8000/v1"],
+    )
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _read_slots(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return {name: int(count) for name, count in _pairs(value)}
+
+    @field_validator("llm_urls", mode="before")
+    @classmethod
+    def _read_urls(cls, value: object) -> object:
+        return dict(_pairs(value)) if isinstance(value, str) else value
+
+    @field_validator("allow_addresses", mode="before")
+    @classmethod
+    def _read_addresses(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """`a=1,b=2` as pairs; raises ValueError."""
+    pairs = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not name or not value:
+            raise ValueError(f"'{part}' is not of the form name=value")
+        pairs.append((name.strip(), value.strip()))
+    return pairs

@@ -1,0 +1,85 @@
+"""Routes of pipelines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from services.gateway.bodies import DOCUMENT_LIMIT, read_json
+from services.gateway.openapi import answers, body_of
+from services.gateway.wiring import Wired, answer
+from shared.contracts import subjects
+from shared.contracts.pipelines import (
+    Pipeline,
+    PipelineCreate,
+    PipelineDocument,
+    PipelineGet,
+    PipelineList,
+    PipelinePage,
+    PipelineUpdate,
+)
+from shared.contracts.states import PipelineStatus
+
+router = APIRouter(prefix="/pipelines", tags=["pipelines"])
+
+#: Publishing a pipeline of 10,000 nodes takes about a second.
+EDIT_TIMEOUT_S = 60.0
+
+
+@router.get("", responses=answers(PipelinePage))
+async def list_pipelines(
+    wired: Wired,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str | None, Query(max_length=63, description="The slug that the last page ended with")] = None,
+    status: PipelineStatus | None = None,
+) -> Response:
+    """Pipelines by slug, without their nodes."""
+    wanted = PipelineList(limit=limit, after=after, status=status)
+    return answer(await wired.rpc.call_raw(subjects.PIPELINES_LIST, wanted))
+
+
+@router.post("", status_code=201, responses=answers(Pipeline, 201), openapi_extra=body_of(PipelineDocument))
+async def create_pipeline(request: Request, wired: Wired) -> Response:
+    """Create a draft with its nodes and edges, all or nothing."""
+    document = await read_json(request, DOCUMENT_LIMIT)
+    made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, PipelineCreate(document=document), EDIT_TIMEOUT_S)
+    return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"})
+
+
+@router.get("/{pipeline}", responses=answers(Pipeline))
+async def get_pipeline(pipeline: str, wired: Wired) -> Response:
+    """A pipeline by slug or id, with its nodes and edges."""
+    return await _ask(wired, subjects.PIPELINES_GET, pipeline)
+
+
+@router.put("/{pipeline}", responses=answers(Pipeline), openapi_extra=body_of(PipelineDocument))
+async def update_pipeline(pipeline: str, request: Request, wired: Wired) -> Response:
+    """Replace the draft; runs go on with the published version until the next publish."""
+    document = await read_json(request, DOCUMENT_LIMIT)
+    wanted = PipelineUpdate(pipeline=pipeline, document=document)
+    return answer(await wired.rpc.call_raw(subjects.PIPELINES_UPDATE, wanted, EDIT_TIMEOUT_S))
+
+
+@router.delete("/{pipeline}", status_code=204, response_model=None, responses=answers(None, 204))
+async def delete_pipeline(pipeline: str, wired: Wired) -> Response:
+    """Delete a pipeline; its slug is free at once, and runs that go on are not touched."""
+    await _ask(wired, subjects.PIPELINES_DELETE, pipeline)
+    return Response(status_code=204)
+
+
+@router.post("/{pipeline}/publish", responses=answers(Pipeline))
+async def publish_pipeline(pipeline: str, wired: Wired) -> Response:
+    """Make an immutable version of the draft, which new runs use."""
+    return await _ask(wired, subjects.PIPELINES_PUBLISH, pipeline)
+
+
+@router.post("/{pipeline}/archive", responses=answers(Pipeline))
+async def archive_pipeline(pipeline: str, wired: Wired) -> Response:
+    """Start no runs of it any more."""
+    return await _ask(wired, subjects.PIPELINES_ARCHIVE, pipeline)
+
+
+async def _ask(wired: Wired, subject: str, pipeline: str) -> Response:
+    found: Any = await wired.rpc.call_raw(subject, PipelineGet(pipeline=pipeline), EDIT_TIMEOUT_S)
+    return answer(found)

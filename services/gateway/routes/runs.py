@@ -1,0 +1,139 @@
+"""Routes of runs: start, read, list and cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import nats.errors
+import nats.js.errors
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import Field, ValidationError
+
+from services.gateway.bodies import read_object
+from services.gateway.openapi import answers, body_of
+from services.gateway.wiring import Wired, Wiring, answer
+from shared.bus.publish import MESSAGE_ID
+from shared.bus.rpc import invalid_body
+from shared.clock import new_id
+from shared.contracts import subjects
+from shared.contracts.message import Document, JsonObject
+from shared.contracts.runs import Run, RunCancel, RunGet, RunList, RunPage, RunRequested, RunStarted
+from shared.contracts.states import RunStatus
+from shared.errors import UnavailableError
+
+router = APIRouter(tags=["pipeline_runs"])
+
+#: A coordinator that has not answered by then is not there; the stream takes the request.
+START_TIMEOUT_S = 2.0
+LONGEST_WAIT_S = 60.0
+
+
+class Execute(Document):
+    """What to run a pipeline with."""
+
+    input: JsonObject = Field(default_factory=dict)
+    #: A UUIDv7 of your own; sending it again is the same run.
+    run_id: UUID | None = None
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+
+
+@router.post(
+    "/pipelines/{pipeline}/execute",
+    status_code=202,
+    responses=answers(Run, 202) | answers(Run, 200),
+    openapi_extra=body_of(Execute),
+)
+async def execute(
+    pipeline: str,
+    request: Request,
+    wired: Wired,
+    wait: Annotated[
+        float | None, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the run's end")
+    ] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Start a run: 202 with the run, or, when it ends within `wait` seconds, 200 with the finished run."""
+    try:
+        body = Execute.model_validate(await read_object(request))
+    except ValidationError as error:
+        raise invalid_body(error) from error
+    wanted = RunRequested(
+        pipeline=pipeline,
+        input=body.input,
+        run_id=body.run_id or new_id(),
+        idempotency_key=idempotency_key or body.idempotency_key,
+    )
+    with wired.endings.expect(str(wanted.run_id)) as expected:
+        started = await _start(wired, wanted)
+        is_same = started.run_id == wanted.run_id
+        if wait and is_same and (run := await expected.wait(wait)) is not None:
+            return answer(run)
+    return await _accepted(wired, started, wait)
+
+
+async def _accepted(wired: Wiring, started: RunStarted, wait: float | None) -> Response:
+    """The run as it is; one found by its idempotency key may have ended long ago."""
+    location = {"location": f"/api/v3/pipeline_runs/{started.run_id}"}
+    try:
+        run: Any = await wired.rpc.call_raw(subjects.RUNS_GET, RunGet(run_id=started.run_id), START_TIMEOUT_S)
+    except UnavailableError:
+        return answer({"id": started.run_id, "status": started.status}, 202, location)
+    is_over = wait and RunStatus(run["status"]).is_final
+    return answer(run, 200 if is_over else 202, location)
+
+
+async def _start(wired: Wiring, wanted: RunRequested) -> RunStarted:
+    """By request, or through the stream when no coordinator answers: the same run by its id."""
+    try:
+        return await wired.rpc.call(subjects.RUNS_START, wanted, RunStarted, START_TIMEOUT_S)
+    except UnavailableError:
+        pass
+    assert wanted.run_id is not None
+    try:
+        await wired.jetstream.publish(
+            subjects.RUN_REQUEST,
+            wanted.model_dump_json(exclude_none=True).encode(),
+            stream=subjects.RUN_REQUESTS,
+            headers={MESSAGE_ID: str(wanted.run_id)},
+        )
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+        raise UnavailableError(
+            "not_started",
+            "The run could not be taken now. Send it again in a few seconds.",
+            retry_after_s=2.0,
+        ) from error
+    return RunStarted(run_id=wanted.run_id, status=RunStatus.PENDING)
+
+
+@router.get("/pipeline_runs", responses=answers(RunPage))
+async def list_runs(
+    wired: Wired,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[UUID | None, Query(description="The id that the last page ended with")] = None,
+    status: RunStatus | None = None,
+    pipeline_id: UUID | None = None,
+) -> Response:
+    """Runs, newest first, without their outputs."""
+    wanted = RunList(limit=limit, after=after, status=status, pipeline_id=pipeline_id)
+    return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
+
+
+@router.get("/pipeline_runs/{run_id}", responses=answers(Run))
+async def get_run(
+    run_id: UUID,
+    wired: Wired,
+    include: Annotated[str | None, Query(pattern="^node_results$")] = None,
+) -> Response:
+    """A run; with `include=node_results` also how each of its nodes went."""
+    wanted = RunGet(run_id=run_id, include_node_results=include is not None)
+    found = await wired.rpc.call_raw(subjects.RUNS_GET, wanted, 30.0)
+    if include is None:
+        found.pop("node_results", None)
+    return answer(found)
+
+
+@router.post("/pipeline_runs/{run_id}/cancel", responses=answers(Run))
+async def cancel_run(run_id: UUID, wired: Wired) -> Response:
+    """Cancel a run: from the answer on, nothing of it is begun any more."""
+    return answer(await wired.rpc.call_raw(subjects.RUNS_CANCEL, RunCancel(run_id=run_id)))

@@ -1,0 +1,38 @@
+"""Routes about the installation itself."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, Response
+
+from services.gateway.openapi import answers
+from services.gateway.wiring import Wired, answer, authorized
+from shared.contracts import subjects
+from shared.contracts.pipelines import NodeTypeList, NodeTypesList
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/health")
+async def health() -> Response:
+    """The gateway runs."""
+    return answer({"status": "ok"})
+
+
+@router.get("/ready")
+async def ready(wired: Wired) -> Response:
+    """The gateway can answer: 200, or 503 while NATS is away."""
+    is_ready = bool(wired.is_connected())
+    return answer({"status": "ready" if is_ready else "waiting for NATS"}, 200 if is_ready else 503)
+
+
+@router.get("/version")
+async def get_version() -> Response:
+    return answer({"name": "pipewright", "version": version("pipewright")})
+
+
+@router.get("/node_types", dependencies=[Depends(authorized)], responses=answers(NodeTypeList))
+async def list_node_types(wired: Wired) -> Response:
+    """Every node type that a worker announced, with the JSON Schema of its config."""
+    return answer(await wired.rpc.call_raw(subjects.NODE_TYPES_LIST, NodeTypesList()))

@@ -1,0 +1,86 @@
+"""Waits for runs to end: told by events, and reading the run itself when nothing is heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.bus.rpc import Rpc
+from shared.contracts import subjects
+from shared.contracts.runs import RunGet
+from shared.contracts.states import RunStatus
+from shared.errors import ServiceError
+
+#: After so much silence the run is read, in case an event was lost.
+SILENCE_S = 5.0
+KINDS: tuple[subjects.RunEventKind, ...] = ("completed", "failed", "cancelled")
+
+
+class Endings:
+    """One subscription for all who wait."""
+
+    def __init__(self, client: Client, rpc: Rpc) -> None:
+        self._client = client
+        self._rpc = rpc
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def start(self) -> None:
+        for kind in KINDS:
+            await self._client.subscribe(subjects.run_event(kind), cb=self._on_event)
+
+    async def _on_event(self, message: Msg) -> None:
+        for ended in self._waiting.get(orjson.loads(message.data)["run_id"], ()):
+            ended.set()
+
+    def expect(self, run_id: str) -> Expected:
+        """To be entered before the run is started, so that its end cannot be missed."""
+        return Expected(self._rpc, run_id, self._waiting)
+
+
+class Expected:
+    """Somebody waits for this run."""
+
+    def __init__(self, rpc: Rpc, run_id: str, waiting: dict[str, set[asyncio.Event]]) -> None:
+        self._rpc = rpc
+        self._run_id = run_id
+        self._waiting = waiting
+        self._ended = asyncio.Event()
+
+    def __enter__(self) -> Expected:
+        self._waiting[self._run_id].add(self._ended)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting[self._run_id].discard(self._ended)
+        if not self._waiting[self._run_id]:
+            del self._waiting[self._run_id]
+
+    async def wait(self, timeout_s: float) -> dict[str, Any] | None:
+        """The run when it has ended in time, else None."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (left_s := deadline - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, SILENCE_S)):
+                    await self._ended.wait()
+            except TimeoutError:
+                pass
+            self._ended.clear()
+            run = await self._read()
+            if run is not None and RunStatus(run["status"]).is_final:
+                return run
+        return None
+
+    async def _read(self) -> dict[str, Any] | None:
+        try:
+            run: dict[str, Any] = await self._rpc.call_raw(
+                subjects.RUNS_GET, RunGet.model_validate({"run_id": self._run_id})
+            )
+        except ServiceError:
+            return None
+        return run

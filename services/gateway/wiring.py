@@ -1,0 +1,41 @@
+"""What the routes use: the services behind the gateway, reached over NATS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request, Response
+from nats.js import JetStreamContext
+
+from services.gateway.keys import Keys
+from services.gateway.waiting import Endings
+from shared.bus.rpc import Rpc
+
+
+@dataclass(frozen=True)
+class Wiring:
+    rpc: Rpc
+    jetstream: JetStreamContext
+    endings: Endings
+    keys: Keys
+    is_connected: Any
+
+
+def wiring_of(request: Request) -> Wiring:
+    wiring: Wiring = request.app.state.wiring
+    return wiring
+
+
+async def authorized(request: Request) -> None:
+    """Every route but health needs a key."""
+    await wiring_of(request).keys.check(request.headers.get("authorization"))
+
+
+Wired = Annotated[Wiring, Depends(wiring_of)]
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The value as JSON; it was checked where it was made."""
+    return Response(orjson.dumps(value), status, headers, "application/json")

@@ -1,0 +1,82 @@
+"""Publishing to streams: many messages in flight, their acknowledgements awaited as a group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+#: The server drops a second message with the same id; deduplication is a help, never a promise.
+MESSAGE_ID = "Nats-Msg-Id"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for a stream."""
+
+    subject: str
+    body: bytes
+    message_id: str | None = None
+
+
+class _Group:
+    __slots__ = ("done", "missing")
+
+    def __init__(self, count: int) -> None:
+        self.missing = set(range(count))
+        self.done = asyncio.Event()
+
+
+class Publisher:
+    """Publishes in groups; what was not acknowledged in time is returned, and may be stored all the same."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._prefix = client.new_inbox()
+        self._groups: dict[str, _Group] = {}
+        self._next = 0
+
+    async def start(self) -> None:
+        await self._client.subscribe(
+            f"{self._prefix}.*.*", cb=self._on_ack, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+
+    async def publish(self, messages: Sequence[Outgoing], timeout_s: float = 5.0) -> list[Outgoing]:
+        """Publish all, wait for all acknowledgements; returns those that are not acknowledged."""
+        if not messages:
+            return []
+        self._next += 1
+        name, group = str(self._next), _Group(len(messages))
+        self._groups[name] = group
+        try:
+            for index, message in enumerate(messages):
+                headers = {MESSAGE_ID: message.message_id} if message.message_id else None
+                await self._client.publish(
+                    message.subject, message.body, reply=f"{self._prefix}.{name}.{index}", headers=headers
+                )
+            async with asyncio.timeout(timeout_s):
+                await group.done.wait()
+        except TimeoutError:
+            log.warning("messages were not acknowledged in time", count=len(group.missing))
+        finally:
+            del self._groups[name]
+        return [messages[index] for index in sorted(group.missing)]
+
+    async def _on_ack(self, message: Msg) -> None:
+        _, name, index = message.subject.rsplit(".", 2)
+        group = self._groups.get(name)
+        if group is None:
+            return
+        if b'"error"' in message.data or not message.data:
+            log.warning("a stream refused a message", answer=message.data.decode(errors="replace")[:300])
+            return
+        group.missing.discard(int(index))
+        if not group.missing:
+            group.done.set()

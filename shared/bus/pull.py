@@ -1,0 +1,137 @@
+"""A continuous pull from a durable consumer: as many messages as there is room for, and never more.
+
+nats-py's `fetch` wakes once a message and FastStream's loop either prefetches or waits for the slowest of a
+batch. Here requests linger on the server and are topped up as room appears, so a message arrives the moment
+it is published and none waits in a buffer while its acknowledgement deadline runs (protocol: NATS ADR-13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+#: How long the server keeps a request; it is renewed afterwards.
+REQUEST_EXPIRES_S = 30.0
+#: The server says that it is alive this often; twice as much silence means that the request is lost.
+HEARTBEAT_S = 5.0
+#: Wait before asking again when the consumer is not there.
+MISSING_DELAY_S = 1.0
+
+
+class Pull:
+    """Messages of one durable, at most `room` unsettled ones at a time."""
+
+    def __init__(self, client: Client, stream: str, durable: str, room: int) -> None:
+        self._client = client
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._where = f"{stream}/{durable}"
+        self._room = room
+        self._held = 0
+        self._requested = 0
+        self._buffer: deque[Msg] = deque()
+        self._arrived = asyncio.Event()
+        self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+        self._last_sign = 0.0
+        self._renewal: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self.last_answer_at = 0.0
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._last_sign = loop.time()
+        self._subscription = await self._client.subscribe(
+            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        self._renewal = asyncio.create_task(self._renew())
+        await self._top_up()
+
+    async def stop(self) -> None:
+        """Ask for nothing more; what is buffered can still be taken."""
+        self._is_stopping = True
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self._subscription is not None and self._client.is_connected:
+            await self._subscription.unsubscribe()
+        self._arrived.set()
+
+    async def take(self, most: int) -> list[Msg]:
+        """All that is there, up to `most`; waits for the first one. Empty only after `stop`."""
+        while not self._buffer and not self._is_stopping:
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        self._held += len(batch)
+        return batch
+
+    async def release(self, count: int) -> None:
+        """So many messages that were taken are settled: there is room for others."""
+        self._held -= count
+        await self._top_up()
+
+    async def reset(self) -> None:
+        """Forget what was asked for: the connection is a new one and the server forgot it too."""
+        self._requested = 0
+        await self._top_up()
+
+    async def _top_up(self) -> None:
+        missing = self._room - self._held - self._requested - len(self._buffer)
+        if self._is_stopping or missing <= 0 or not self._client.is_connected:
+            return
+        # Half the room at least, unless nothing is asked for: fewer, larger requests.
+        if self._requested and missing < self._room / 2:
+            return
+        self._requested += missing
+        request = {
+            "batch": missing,
+            "expires": int(REQUEST_EXPIRES_S * 1e9),
+            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
+        }
+        await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
+
+    async def _on_message(self, message: Msg) -> None:
+        self._last_sign = asyncio.get_running_loop().time()
+        status = message.headers.get("Status") if message.headers else None
+        if status is None:
+            self._requested = max(0, self._requested - 1)
+            self._buffer.append(message)
+            self._arrived.set()
+            if self._requested == 0:
+                await self._top_up()
+        elif status != "100":
+            await self._on_status(status, message)
+
+    async def _on_status(self, status: str, message: Msg) -> None:
+        """A request ended: 408 ran out, 404 nothing there, 409 and 503 the consumer or server went away."""
+        headers = message.headers or {}
+        unanswered = int(headers.get("Nats-Pending-Messages", self._requested))
+        self._requested = max(0, self._requested - unanswered)
+        if status in ("408", "404"):
+            await self._top_up()
+        else:
+            log.warning("consumer did not answer", consumer=self._where, reason=headers.get("Description", status))
+            self._requested = 0
+            asyncio.get_running_loop().call_later(MISSING_DELAY_S, self._ask_again)
+
+    def _ask_again(self) -> None:
+        if not self._is_stopping:
+            self._renewal_once = asyncio.create_task(self._top_up())
+
+    async def _renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(HEARTBEAT_S / 2)
+            if self._requested and loop.time() - self._last_sign > 2 * HEARTBEAT_S:
+                self._last_sign = loop.time()
+                await self.reset()
+            elif not self._requested:
+                await self._top_up()

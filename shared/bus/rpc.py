@@ -1,0 +1,154 @@
+"""Request and reply: the answer is the resource, or `{"error": problem details}`; size does not matter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import BaseModel, ValidationError
+
+from shared.bus.transfers import MESSAGE_LIMIT, Transfers
+from shared.contracts.message import Message, TransferRef
+from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.runs import ProblemReply
+from shared.errors import InvalidError, ProblemError, ServiceError, UnavailableError
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+#: Set on a message whose body is a TransferRef.
+TRANSFER_HEADER = "Pipewright-Transfer"
+#: A caller waits no longer, unless it says so.
+DEFAULT_TIMEOUT_S = 10.0
+
+Reply = TypeVar("Reply", bound=BaseModel)
+Handler = Callable[[Any], Awaitable["BaseModel | PlainReply"]]
+
+
+@dataclass(frozen=True)
+class PlainReply:
+    """An answer as plain JSON values: ours, so they are not checked again."""
+
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What answers on a subject: the message it takes, and the function that answers it."""
+
+    request: type[Message]
+    handler: Handler
+
+
+class Rpc:
+    """Asks other services, and answers them."""
+
+    def __init__(self, client: Client, transfers: Transfers) -> None:
+        self._client = client
+        self._transfers = transfers
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def call(
+        self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> Reply:
+        """The answer; raises ProblemError with the other side's problem, UnavailableError when none answers."""
+        return reply.model_validate(await self.call_raw(subject, request, timeout_s))
+
+    async def call_raw(self, subject: str, request: BaseModel, timeout_s: float = DEFAULT_TIMEOUT_S) -> Any:
+        """The answer as plain JSON values."""
+        body, headers = await self._pack(request.model_dump_json(exclude_none=True).encode())
+        try:
+            answer = await self._client.request(subject, body, timeout=timeout_s, headers=headers)
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError, TimeoutError) as error:
+            raise _unavailable(subject) from error
+        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
+            raise _unavailable("NATS") from error
+        found = orjson.loads(await self._unpack(answer))
+        if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
+            raise ProblemError(Problem.model_validate(found["error"]))
+        return found
+
+    async def serve(self, endpoints: Mapping[str, Endpoint], queue: str) -> None:
+        """Answer on every subject, each request in its own task; replicas share the requests."""
+        for subject, endpoint in endpoints.items():
+
+            async def on_message(message: Msg, endpoint: Endpoint = endpoint) -> None:
+                task = asyncio.create_task(self._answer(message, endpoint))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+            await self._client.subscribe(subject, queue=queue, cb=on_message)
+
+    async def drain(self) -> None:
+        """Wait for the answers that are being made."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=10)
+
+    async def _answer(self, message: Msg, endpoint: Endpoint) -> None:
+        try:
+            body = await self._unpack(message)
+            answer: BaseModel | PlainReply = await endpoint.handler(endpoint.request.model_validate_json(body))
+        except ServiceError as error:
+            answer = ProblemReply(error=error.problem)
+        except ValidationError as error:
+            answer = ProblemReply(error=invalid_body(error).problem)
+        except Exception:
+            log.exception("a request failed", subject=message.subject)
+            answer = ProblemReply(error=_internal())
+        reply, headers = await self._pack(_as_json(answer))
+        if message.reply:
+            await self._client.publish(message.reply, reply, headers=headers)
+
+    async def _pack(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        if len(body) <= MESSAGE_LIMIT:
+            return body, None
+        reference = await self._transfers.put(body)
+        return reference.model_dump_json().encode(), {TRANSFER_HEADER: "1"}
+
+    async def _unpack(self, message: Msg) -> bytes:
+        if message.headers and TRANSFER_HEADER in message.headers:
+            return await self._transfers.get(TransferRef.model_validate_json(message.data))
+        return message.data
+
+
+def _as_json(answer: BaseModel | PlainReply) -> bytes:
+    if isinstance(answer, PlainReply):
+        return orjson.dumps(answer.value)
+    return answer.model_dump_json().encode()
+
+
+def invalid_body(error: ValidationError, prefix: str = "") -> InvalidError:
+    """Every finding of a validation, each with its place as a JSON pointer."""
+    findings = [
+        FieldProblem(pointer=prefix + "".join(f"/{part}" for part in item["loc"]), detail=item["msg"])
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    first = findings[0]
+    return InvalidError(
+        "invalid_body",
+        f"{first.pointer or 'the body'}: {first.detail}. Correct it and send it again.",
+        findings,
+    )
+
+
+def _unavailable(subject: str) -> UnavailableError:
+    return UnavailableError(
+        "service_unavailable",
+        f"Nobody answers on {subject} now. Try again in a few seconds; 'pipewright doctor' shows what is down.",
+        retry_after_s=2.0,
+    )
+
+
+def _internal() -> Problem:
+    return Problem(
+        type="internal_error",
+        title="Internal error",
+        status=500,
+        detail="The service could not answer because of a fault of its own. Its log says more.",
+    )

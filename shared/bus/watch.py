@@ -1,0 +1,73 @@
+"""Watches a key-value bucket over reconnects: what is there, then every change, and all anew when needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.kv import KeyValue
+
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+#: A watch that failed begins anew after so long.
+AGAIN_S = 1.0
+
+#: Gets every entry, and None when all that was there has been told.
+OnEntry = Callable[[KeyValue.Entry | None], Awaitable[None]]
+
+
+class BucketWatch:
+    """Tells `on_entry` of every entry of a bucket."""
+
+    def __init__(
+        self,
+        jetstream: JetStreamContext,
+        bucket: str,
+        on_entry: OnEntry,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """`passing` are errors of `on_entry` after which the watch begins anew."""
+        self._jetstream = jetstream
+        self._bucket = bucket
+        self._on_entry = on_entry
+        self._passing: tuple[type[Exception], ...] = (nats.errors.Error, nats.js.errors.Error, TimeoutError, *passing)
+        self._is_stale = asyncio.Event()
+
+    async def restart(self) -> None:
+        """The connection is a new one: what was told meanwhile is read again."""
+        self._is_stale.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._watch()
+            except self._passing as error:
+                words = str(error).strip() or type(error).__name__
+                log.warning("a bucket could not be watched; trying again", bucket=self._bucket, error=words)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _watch(self) -> None:
+        """Until the connection is a new one."""
+        bucket = await self._jetstream.key_value(self._bucket)
+        self._is_stale.clear()
+        watcher = await bucket.watchall()
+        telling = asyncio.create_task(self._tell(watcher))
+        ending = asyncio.create_task(self._is_stale.wait())
+        try:
+            await asyncio.wait({telling, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+        finally:
+            telling.cancel()
+            ending.cancel()
+            await asyncio.gather(telling, ending, return_exceptions=True)
+            await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py names no types here
+
+    async def _tell(self, watcher: KeyValue.KeyWatcher) -> None:
+        async for entry in watcher:
+            await self._on_entry(entry)

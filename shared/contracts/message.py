@@ -1,0 +1,55 @@
+"""What every message has in common: readers are tolerant, what users write is strict."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+#: Any JSON object.
+JsonObject = dict[str, Any]
+
+#: UTC with microseconds, taken where the work was done.
+Time = Annotated[datetime, AwareDatetime]
+
+#: The name of a node inside its pipeline.
+NODE_KEY_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+#: The name of a pipeline; a UUID never matches it in practice and is refused in words.
+SLUG_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+#: The name of a node type: one token of a subject.
+NODE_TYPE_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+#: What templates already give a meaning to.
+RESERVED_NODE_KEYS = frozenset({"input", "nodes", "previous", "run", "env"})
+
+NodeKey = Annotated[str, Field(pattern=NODE_KEY_PATTERN)]
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
+NodeTypeName = Annotated[str, Field(pattern=NODE_TYPE_PATTERN)]
+
+
+class Message(BaseModel):
+    """A message on the bus. Unknown fields are ignored, so that a newer writer is understood.
+
+    Adding an optional field keeps the version; anything else is a new class with a new version.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+class Document(BaseModel):
+    """Something that a user writes: an unknown field is an error, so that a typing error is found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TransferRef(BaseModel):
+    """Where a body over the message limit lies in the object store `transfers`, and what it must be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    object: str
+    sha256: str
+    size: int

@@ -1,0 +1,178 @@
+"""How runs are asked for, read and followed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.contracts.message import JsonObject, Message, Time
+from shared.contracts.problems import NodeProblem, Problem
+from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
+
+
+class RunRequested(Message):
+    """Start a run of the active version of a pipeline. Asking twice with one `run_id` is one run."""
+
+    name: ClassVar[str] = "run.requested"
+
+    #: Slug or id.
+    pipeline: str
+    input: JsonObject = Field(default_factory=dict)
+    #: A UUIDv7 chosen by the caller; the coordinator chooses one otherwise.
+    run_id: UUID | None = None
+    #: Unique with the pipeline: the same key and body give the same run, another body is refused.
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+    traceparent: str | None = None
+
+
+class RunStarted(Message):
+    """The run is committed. The answer to `rpc.runs.start`."""
+
+    name: ClassVar[str] = "run.started"
+
+    run_id: UUID
+    status: RunStatus
+
+
+class NodeChange(BaseModel):
+    """What became of one node in one step of its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    node_key: str
+    status: NodeStatus
+    attempt: int
+    error: NodeProblem | None = None
+
+
+class RunEvent(Message):
+    """One step of a run. `seq` rises by one a step; on a gap read the run again."""
+
+    name: ClassVar[str] = "run.event"
+
+    run_id: UUID
+    pipeline_id: UUID | None = None
+    seq: int
+    status: RunStatus
+    changes: list[NodeChange] = Field(default_factory=list)
+    #: Nodes of the run, and those in a final state: progress without another read.
+    node_count: int = 0
+    finished_count: int = 0
+    error: NodeProblem | None = None
+
+
+class RunGet(Message):
+    """Read a run, with its node results if asked."""
+
+    name: ClassVar[str] = "runs.get"
+
+    run_id: UUID
+    include_node_results: bool = False
+
+
+class RunCancel(Message):
+    """Cancel a run. The answer is the run; a run that has ended is refused with 409."""
+
+    name: ClassVar[str] = "runs.cancel"
+
+    run_id: UUID
+
+
+class RunList(Message):
+    """Runs, newest first; `after` is the id that the last page ended with."""
+
+    name: ClassVar[str] = "runs.list"
+
+    pipeline_id: UUID | None = None
+    status: RunStatus | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+    after: UUID | None = None
+
+
+class Attempt(BaseModel):
+    """One try of a node, as recorded when it ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    outcome: AttemptOutcome
+    worker: str | None = None
+    error: NodeProblem | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    duration_ms: float | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class NodeResultView(BaseModel):
+    """The outcome of one node in one run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    node_key: str
+    node_type: str
+    status: NodeStatus
+    #: What its templates name of upstream values, calculated when read; None before it could run.
+    input: JsonObject | None = None
+    output: JsonObject | None = None
+    error: NodeProblem | None = None
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    #: `duration_ms`, `retry_count`, `worker`, `usage` and other figures of the last attempt.
+    metadata: JsonObject = Field(default_factory=dict)
+    attempts: list[Attempt] = Field(default_factory=list)
+
+
+class Run(BaseModel):
+    """A run as the API shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    #: None when the request named a pipeline that could not be resolved.
+    pipeline_id: UUID | None
+    pipeline_slug: str | None = None
+    version: int | None
+    status: RunStatus
+    input: JsonObject
+    #: `{leaf key: its output}` of the leaves that completed; None before the run has completed.
+    output: JsonObject | None = None
+    error: NodeProblem | None = None
+    progress_percent: int = Field(ge=0, le=100)
+    node_count: int = 0
+    created_at: Time
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    duration_ms: float | None = None
+    #: The step that this snapshot is true for.
+    seq: int = 0
+    #: Present when asked for.
+    node_results: list[NodeResultView] | None = None
+
+
+class RunPage(BaseModel):
+    """One page of runs; `next_after` is None on the last."""
+
+    runs: list[Run]
+    next_after: UUID | None = None
+
+
+class ProblemReply(BaseModel):
+    """The answer to a request that was refused."""
+
+    error: Problem
+
+
+class Parked(Message):
+    """A message that nobody could read, kept for 7 days with the reason."""
+
+    name: ClassVar[str] = "dead.letter"
+
+    subject: str
+    reason: str
+    #: The start of the body, as text; at most 64 KiB.
+    body: str
+    #: What it was meant to be: run_request, node_ready, node_result, node_running or announcement.
+    kind: str

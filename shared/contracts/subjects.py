@@ -1,0 +1,99 @@
+"""Who talks to whom: every subject, stream, durable and bucket that Pipewright uses, spelled once."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+#: Every subject begins with it.
+PREFIX = "pipewright"
+
+# Streams
+RUN_REQUESTS = "RUN_REQUESTS"
+NODE_WORK = "NODE_WORK"
+NODE_RESULTS = "NODE_RESULTS"
+RUN_EVENTS = "RUN_EVENTS"
+DEAD_LETTERS = "DEAD_LETTERS"
+
+# Durable consumers; the durable of a node type on NODE_WORK has the type's own name.
+RUN_REQUESTS_DURABLE = "coordinator"
+NODE_RESULTS_DURABLE = "coordinator"
+
+# Buckets
+NODE_TYPES_BUCKET = "node_types"
+ENDED_RUNS_BUCKET = "ended_runs"
+TRANSFERS_BUCKET = "transfers"
+
+#: Anyone inside -> coordinator, on RUN_REQUESTS.
+RUN_REQUEST = f"{PREFIX}.run.request"
+
+RunEventKind = Literal["started", "progressed", "completed", "failed", "cancelled"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _token(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{value!r} cannot be part of a subject: letters, digits, '_' and '-' only")
+    return value
+
+
+def node_ready(node_type: str) -> str:
+    """Coordinator -> the executors of that type, on NODE_WORK."""
+    return f"{PREFIX}.node.ready.{_token(node_type)}"
+
+
+def node_result(node_type: str) -> str:
+    """Executors -> coordinator, on NODE_RESULTS."""
+    return f"{PREFIX}.node.result.{_token(node_type)}"
+
+
+def node_running(node_type: str) -> str:
+    """Executors -> coordinator, core: the attempts that a worker holds."""
+    return f"{PREFIX}.node.running.{_token(node_type)}"
+
+
+def node_tokens(run_id: str) -> str:
+    """Executors -> gateway, core, best effort: the text of a model as it comes."""
+    return f"{PREFIX}.node.tokens.{_token(run_id)}"
+
+
+def run_event(kind: RunEventKind) -> str:
+    """Coordinator -> gateway and any internal listener, on RUN_EVENTS."""
+    return f"{PREFIX}.run.event.{kind}"
+
+
+def dead_letter(kind: str) -> str:
+    """Whoever could not read a message -> operators, on DEAD_LETTERS."""
+    return f"{PREFIX}.dead.{_token(kind)}"
+
+
+def rpc(resource: str, verb: str) -> str:
+    """Request and reply, core: the answer is the resource, or `{"error": problem details}`."""
+    return f"{PREFIX}.rpc.{_token(resource)}.{_token(verb)}"
+
+
+ALL_NODE_READY = f"{PREFIX}.node.ready.*"
+ALL_NODE_RESULTS = f"{PREFIX}.node.result.*"
+ALL_NODE_RUNNING = f"{PREFIX}.node.running.*"
+ALL_RUN_EVENTS = f"{PREFIX}.run.event.*"
+ALL_DEAD_LETTERS = f"{PREFIX}.dead.*"
+
+# Definition service
+PIPELINES_CREATE = rpc("pipelines", "create")
+PIPELINES_APPLY = rpc("pipelines", "apply")
+PIPELINES_GET = rpc("pipelines", "get")
+PIPELINES_LIST = rpc("pipelines", "list")
+PIPELINES_UPDATE = rpc("pipelines", "update")
+PIPELINES_DELETE = rpc("pipelines", "delete")
+PIPELINES_PUBLISH = rpc("pipelines", "publish")
+PIPELINES_ARCHIVE = rpc("pipelines", "archive")
+VERSIONS_RESOLVE = rpc("versions", "resolve")
+VERSIONS_GET = rpc("versions", "get")
+NODE_TYPES_LIST = rpc("node_types", "list")
+
+# Coordinator
+RUNS_START = rpc("runs", "start")
+RUNS_GET = rpc("runs", "get")
+RUNS_LIST = rpc("runs", "list")
+RUNS_CANCEL = rpc("runs", "cancel")

@@ -1,0 +1,72 @@
+"""The errors that services tell apart, each of which a caller can be told in words.
+
+ServiceError          anything a caller may be told
+├── NotFoundError     404
+├── ConflictError     409: not in this state
+├── InvalidError      422: the body, with the places at fault
+├── TooLargeError     413
+└── UnavailableError  503: try again after a while
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.contracts.problems import FieldProblem, Problem
+
+
+class ServiceError(Exception):
+    """A request was refused; `problem` says why, in the words that the caller gets."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        errors: Sequence[FieldProblem] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            type=kind,
+            title=self.title,
+            status=self.status,
+            detail=detail,
+            errors=tuple(errors),
+            retry_after_s=retry_after_s,
+        )
+
+
+class NotFoundError(ServiceError):
+    status = 404
+    title = "Not found"
+
+
+class ConflictError(ServiceError):
+    status = 409
+    title = "Not possible in this state"
+
+
+class InvalidError(ServiceError):
+    status = 422
+    title = "Invalid request"
+
+
+class TooLargeError(ServiceError):
+    status = 413
+    title = "Too large"
+
+
+class UnavailableError(ServiceError):
+    status = 503
+    title = "Not available now"
+
+
+class ProblemError(ServiceError):
+    """A problem that another service reported, passed on as it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        Exception.__init__(self, problem.detail)
+        self.problem = problem

@@ -1,0 +1,107 @@
+"""Postgres: one pool a service, JSON by orjson, and plain numbered SQL files as migrations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+#: What a service uses: rows come as dictionaries.
+Connection = psycopg.AsyncConnection[dict[str, Any]]
+Pool = AsyncConnectionPool[Connection]
+
+#: Any number: the key of the advisory lock that lets one migration run at a time.
+MIGRATION_LOCK = 7_420_190_611
+#: No statement of ours comes near it; it ends what hangs.
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+def use_orjson() -> None:
+    """Let psycopg read and write JSON with orjson, everywhere in this process."""
+    set_json_dumps(orjson.dumps)
+    set_json_loads(orjson.loads)
+
+
+def as_json(value: Any) -> str:
+    """The one JSON parameter of a set-based statement."""
+    return orjson.dumps(value).decode()
+
+
+async def _configure(connection: Connection) -> None:
+    await connection.set_autocommit(True)
+
+
+def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
+    """A pool, not yet open; connections are in autocommit mode, so transactions are always spelled out."""
+    use_orjson()
+    return AsyncConnectionPool(
+        database_url,
+        connection_class=psycopg.AsyncConnection[dict[str, Any]],
+        kwargs={
+            "row_factory": dict_row,
+            "application_name": f"pipewright-{application}",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "keepalives_idle": 10,
+            "tcp_user_timeout": 15_000,
+        },
+        configure=_configure,
+        min_size=1,
+        max_size=size,
+        timeout=10,
+        open=False,
+    )
+
+
+class MigrationError(Exception):
+    """A migration cannot be applied; the message names the file."""
+
+
+async def migrate(database_url: str, schema: str, folder: Path) -> list[str]:
+    """Apply the `.sql` files that `schema` has not seen, each in a transaction; returns their names.
+
+    Safe to run twice and at once (advisory lock). A file that was changed after it was applied is refused.
+    """
+    applied: list[str] = []
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        known = await _known_migrations(connection, schema)
+        for path in sorted(folder.glob("*.sql")):
+            text = path.read_text(encoding="utf-8")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if path.name not in known:
+                await _apply(connection, schema, path.name, text, digest)
+                applied.append(path.name)
+            elif known[path.name] != digest:
+                raise MigrationError(f"{schema}: {path.name} was changed after it was applied. Add a new file instead.")
+    return applied
+
+
+async def _known_migrations(connection: psycopg.AsyncConnection[Any], schema: str) -> dict[str, str]:
+    name = sql.Identifier(schema)
+    await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    await connection.execute(
+        sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {}.migrations "
+            "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        ).format(name)
+    )
+    cursor = await connection.execute(sql.SQL("SELECT name, sha256 FROM {}.migrations").format(name))
+    rows: Sequence[tuple[str, str]] = await cursor.fetchall()
+    return dict(rows)
+
+
+async def _apply(connection: psycopg.AsyncConnection[Any], schema: str, name: str, text: str, digest: str) -> None:
+    async with connection.transaction():
+        await connection.execute(text.encode())
+        await connection.execute(
+            sql.SQL("INSERT INTO {}.migrations (name, sha256) VALUES (%s, %s)").format(sql.Identifier(schema)),
+            (name, digest),
+        )

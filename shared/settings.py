@@ -1,0 +1,55 @@
+"""What every service is told by its environment, read once at start."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CommonSettings(BaseSettings):
+    """Every variable begins with `PIPEWRIGHT_`."""
+
+    model_config = SettingsConfigDict(env_prefix="PIPEWRIGHT_", frozen=True, extra="ignore")
+
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222",
+        description="NATS server, credentials and all",
+        examples=["nats://user:password@nats:4222"],
+    )
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
+    log_format: str = Field(default="json", pattern="^(json|console)$", examples=["json"])
+
+
+class DatabaseSettings(CommonSettings):
+    """For the services that own tables."""
+
+    database_url: str = Field(
+        default="postgresql://pipewright@127.0.0.1:5432/pipewright",
+        description="Postgres, version 16 or later",
+        examples=["postgresql://user:password@postgres:5432/pipewright"],
+    )
+
+
+SettingsType = TypeVar("SettingsType", bound=CommonSettings)
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used; the message names it and shows an example."""
+
+
+def read_settings(kind: type[SettingsType]) -> SettingsType:
+    """Read the environment; raises SettingsError, one line for each variable at fault."""
+    try:
+        return kind()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_finding(kind, item["loc"], item["msg"]) for item in error.errors())) from error
+
+
+def _finding(kind: type[CommonSettings], place: tuple[int | str, ...], message: str) -> str:
+    field = str(place[0]) if place else ""
+    variable = f"PIPEWRIGHT_{field.upper()}"
+    info = kind.model_fields.get(field)
+    example = f" Example: {variable}={info.examples[0]}" if info is not None and info.examples else ""
+    return f"{variable}: {message}.{example}"

@@ -1,0 +1,50 @@
+"""Loops that run as long as their service; one that ends by an error ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any
+
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class Tasks:
+    """Runs these loops while it is entered.
+
+    A loop handles what it expects; anything else is a bug, and a process that half works is worse than one
+    that its supervisor starts anew.
+    """
+
+    def __init__(self, loops: Sequence[Coroutine[Any, Any, None]]) -> None:
+        self._loops = loops
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> None:
+        self._tasks = [asyncio.create_task(loop) for loop in self._loops]
+        for task in self._tasks:
+            task.add_done_callback(_end_on_error)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def watched(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that ends the process when it fails."""
+    task = asyncio.create_task(loop)
+    task.add_done_callback(_end_on_error)
+    return task
+
+
+def _end_on_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a loop failed; ending this process to be started anew", exc_info=error)
+        os._exit(70)

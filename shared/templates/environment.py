@@ -1,0 +1,49 @@
+"""The one Jinja2 environment: sandboxed because templates are written by users, and over plain data only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import StrictUndefined, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from shared.templates.filters import FILTERS, to_text
+
+#: What templates may test with `is`.
+TESTS = (
+    "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false", "float", "ge", "greaterthan", "gt",
+    "in", "integer", "le", "lessthan", "lower", "lt", "mapping", "ne", "none", "number", "odd", "sameas",
+    "sequence", "string", "true", "undefined", "upper", "==", "!=", "<", "<=", ">", ">=",
+)  # fmt: skip
+
+
+class PlainEnvironment(ImmutableSandboxedEnvironment):
+    """Attributes are keys of JSON objects; Python's own attributes cannot be reached from plain data."""
+
+    #: Named here, so that the compiler does not calculate them: `'x' * 10 ** 9` must wait for the child.
+    intercepted_binops = frozenset({"*", "**", "%", "//"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, finalize=to_text, autoescape=False, keep_trailing_newline=True)
+        self.filters = dict(FILTERS)
+        self.tests = {name: test for name, test in self.tests.items() if name in TESTS}
+        self.globals = {"range": self.globals["range"]}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict):
+            try:
+                return obj[attribute]
+            except KeyError:
+                return self.undefined(obj=obj, name=attribute)
+        if obj is None or isinstance(obj, str | int | float | list):
+            return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        try:
+            return obj[argument]
+        except (AttributeError, TypeError, LookupError):
+            return obj if isinstance(obj, Undefined) else self.undefined(obj=obj, name=argument)
+
+
+ENVIRONMENT = PlainEnvironment()
