@@ -10,8 +10,10 @@ from typing import Any
 
 from services.coordinator.dispatch import Dispatcher
 from services.coordinator.ended_runs import EndedRuns
-from services.coordinator.handlers import Leases, RequestLoop, RunHandlers
+from services.coordinator.handlers import RunHandlers
+from services.coordinator.leases import Leases
 from services.coordinator.reconciler import Reconciler
+from services.coordinator.request_loop import RequestLoop
 from services.coordinator.results import ResultReader
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.settler import Settler

@@ -1,48 +1,31 @@
-"""Answers to requests: start, read, list and cancel runs; and the leases that workers ask for."""
+"""Answers to requests: start, read, list and cancel runs."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
-from nats.aio.msg import Msg
-from nats.js import JetStreamContext
-from pydantic import ValidationError
 
 from services.coordinator import views
 from services.coordinator.decision import Decision
 from services.coordinator.dispatch import Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.graph import Graph
-from services.coordinator.requests import StartRequest
+from services.coordinator.requests import start_request
 from services.coordinator.starter import Starter
 from services.coordinator.state import RunState
 from services.coordinator.store import reading
-from services.coordinator.store.reconciling import extend_leases
 from services.coordinator.store.settling import close_nodes
 from services.coordinator.versions import Versions
-from shared.bus.dead_letters import park
-from shared.bus.pull import Pull
 from shared.bus.rpc import Endpoint, PlainReply
-from shared.clock import new_id
 from shared.contracts import subjects
-from shared.contracts.nodes import NodesRunning
 from shared.contracts.runs import RunCancel, RunGet, RunList, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
-from shared.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
-from shared.logging import get_logger
+from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.postgres import Connection, Pool
-
-log = get_logger(__name__)
-
-#: Stream requests taken at once.
-REQUESTS = 200
-#: A request that could not be started for a passing reason comes again after so long.
-TRY_AGAIN_S = 2.0
 
 
 class RunHandlers:
@@ -135,25 +118,13 @@ class RunHandlers:
     async def _graph(self, connection: Connection, row: Mapping[str, Any]) -> Graph | None:
         return await self._versions.graph(connection, row["version_id"]) if row["version_id"] else None
 
-    def _connection(self) -> Answering:
-        return Answering(self._pool)
-
-
-class Answering:
-    """A connection for an answer; when Postgres is away the caller is told so."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._context = pool.connection()
-
-    async def __aenter__(self) -> Connection:
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection for an answer; when Postgres is away the caller is told so."""
         try:
-            return await self._context.__aenter__()
+            async with self._pool.connection() as connection:
+                yield connection
         except psycopg.OperationalError as error:
-            raise _no_database() from error
-
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
-        await self._context.__aexit__(kind, error, trace)
-        if isinstance(error, psycopg.OperationalError):
             raise _no_database() from error
 
 
@@ -167,87 +138,3 @@ def _no_database() -> UnavailableError:
 
 def _not_found(run_id: UUID) -> NotFoundError:
     return NotFoundError("run_not_found", f"There is no run {run_id}. 'pipewright runs list' shows the runs.")
-
-
-def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
-    future: asyncio.Future[RunStarted] = asyncio.get_running_loop().create_future()
-    return StartRequest(request, request.run_id or new_id(), is_from_stream, future)
-
-
-class RequestLoop:
-    """Takes run requests from the stream; each is acknowledged when its run is committed."""
-
-    def __init__(self, pull: Pull, starter: Starter, jetstream: JetStreamContext) -> None:
-        self._pull = pull
-        self._starter = starter
-        self._jetstream = jetstream
-        self._answering: set[asyncio.Task[None]] = set()
-
-    async def run(self) -> None:
-        while messages := await self._pull.take(REQUESTS):
-            for message in messages:
-                task = asyncio.create_task(self._take(message))
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
-        if self._answering:
-            await asyncio.wait(self._answering, timeout=10)
-
-    async def _take(self, message: Msg) -> None:
-        try:
-            request = RunRequested.model_validate(orjson.loads(message.data))
-        except (orjson.JSONDecodeError, ValidationError) as error:
-            await park(self._jetstream, "run_request", message.subject, str(error), message.data)
-            await message.ack()
-        else:
-            start = start_request(request, is_from_stream=True)
-            await self._starter.put(start)
-            await self._finish(message, start)
-        finally:
-            await self._pull.release(1)
-
-    async def _finish(self, message: Msg, start: StartRequest) -> None:
-        """A passing trouble sends the request back for a while; a refusal that starts nothing is parked."""
-        try:
-            await start.answer
-        except UnavailableError:
-            await message.nak(delay=TRY_AGAIN_S)
-        except ServiceError as error:
-            await park(self._jetstream, "run_request", message.subject, error.problem.detail, message.data)
-            await message.ack()
-        else:
-            await message.ack()
-
-
-class Leases:
-    """Every few seconds workers say what they hold; all that came in meanwhile is one statement."""
-
-    def __init__(self, pool: Pool, jetstream: JetStreamContext, lease_s: float) -> None:
-        self._pool = pool
-        self._jetstream = jetstream
-        self._lease_s = lease_s
-        self._beats: dict[tuple[str, str, int], dict[str, Any]] = {}
-        self._arrived = asyncio.Event()
-
-    async def on_running(self, message: Msg) -> None:
-        try:
-            running = NodesRunning.model_validate_json(message.data)
-        except ValidationError as error:
-            await park(self._jetstream, "node_running", message.subject, str(error), message.data)
-            return
-        for held in running.attempts:
-            beat = held.model_dump(mode="json")
-            self._beats[beat["run_id"], held.node_key, held.attempt] = beat
-        self._arrived.set()
-
-    async def run(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            beats = list(self._beats.values())
-            self._beats.clear()
-            try:
-                async with self._pool.connection() as connection:
-                    await extend_leases(connection, beats, self._lease_s)
-            except psycopg.Error as error:
-                # The next beat comes in 3 s, long before a lease is over.
-                log.warning("leases could not be extended", error=str(error).strip()[:300])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from asyncio import Future
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from services.coordinator.graph import Graph
+from shared.clock import new_id
 from shared.contracts.problems import FieldProblem
 from shared.contracts.runs import RunRequested, RunStarted
 from shared.errors import InvalidError, ServiceError, TooLargeError
@@ -39,6 +41,12 @@ class StartRequest:
 
     def refuse(self, error: ServiceError) -> None:
         self.refusal = error
+
+
+def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
+    """The request with its run id, chosen here when its sender chose none."""
+    future: Future[RunStarted] = asyncio.get_running_loop().create_future()
+    return StartRequest(request, request.run_id or new_id(), is_from_stream, future)
 
 
 def digest_of(pipeline: str, run_input: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -43,44 +43,42 @@ class Starter:
         self._dispatcher = dispatcher
         self._windows = windows
         self._waiting: asyncio.Queue[StartRequest] = asyncio.Queue(maxsize=5000)
+        self._announcing: set[asyncio.Task[None]] = set()
 
     async def put(self, request: StartRequest) -> None:
         await self._waiting.put(request)
 
     async def run(self) -> None:
         """For ever: take all requests that wait, start their runs, answer each."""
-        announcing: set[asyncio.Task[None]] = set()
         while True:
             requests = [await self._waiting.get()]
             while len(requests) < BATCH and not self._waiting.empty():
                 requests.append(self._waiting.get_nowait())
-            try:
-                started = await self._start(requests)
-            except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
-                log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
-                _answer_unavailable(requests)
-                continue
-            except psycopg.DataError as error:
-                self._refuse_unstorable(requests, error)
-                continue
-            except ServiceError as error:
+            await self._start_or_refuse(requests)
+
+    async def _start_or_refuse(self, requests: Sequence[StartRequest]) -> None:
+        try:
+            started = await self._start(requests)
+        except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
+            log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
+            _answer_unavailable(requests)
+        except psycopg.DataError as error:
+            if len(requests) == 1:
+                _answer(requests[0], ConflictError("unstorable_input", f"Postgres cannot store this: {error}"))
+            else:
+                # One of them cannot be stored; the others are none the worse.
                 for request in requests:
-                    _answer(request, error)
-                continue
+                    await self._start_or_refuse([request])
+        except ServiceError as error:
+            for request in requests:
+                _answer(request, error)
+        else:
             if started:
                 task = asyncio.create_task(self._announce(started))
-                announcing.add(task)
-                task.add_done_callback(announcing.discard)
+                self._announcing.add(task)
+                task.add_done_callback(self._announcing.discard)
 
-    def _refuse_unstorable(self, requests: Sequence[StartRequest], error: psycopg.DataError) -> None:
-        """One of them cannot be stored; each is tried alone once, then refused."""
-        for request in requests:
-            if len(requests) > 1:
-                self._waiting.put_nowait(request)
-            else:
-                _answer(request, ConflictError("unstorable_input", f"Postgres cannot store this: {error}"))
-
-    async def _start(self, requests: Sequence[StartRequest]) -> list[RunState]:
+    async def _start(self, requests: Sequence[StartRequest]) -> dict[UUID, tuple[RunState, RunFacts]]:
         async with self._pool.connection() as connection:
             await self._resolve(connection, requests)
             runs = {request.run_id: self._new_run(request) for request in requests if request.graph is not None}
@@ -92,14 +90,14 @@ class Starter:
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
             inserted = await insert_runs(connection, rows, windows) if rows else {}
             await self._answer_all(connection, requests, inserted)
-        started = []
+        started = {}
         for request in requests:
             run = runs.get(request.run_id)
             began = inserted.get(request.run_id)
-            if run is not None and began is not None and run not in started:
+            if run is not None and began is not None:
                 facts = RunFacts(run.graph, request.request.input, began, request.request.traceparent)
                 self._versions.remember(run.id, facts)
-                started.append(run)
+                started[run.id] = (run, facts)
         return started
 
     async def _resolve(self, connection: Connection, requests: Sequence[StartRequest]) -> None:
@@ -161,15 +159,12 @@ class Starter:
                 key = (request.pipeline_id, request.request.idempotency_key)
                 _answer_existing(request, by_id.get(request.run_id) or by_key.get(key))
 
-    async def _announce(self, runs: Sequence[RunState]) -> None:
-        async with self._pool.connection() as connection:
-            facts = await self._versions.facts(connection, [run.id for run in runs])
-        released = {run.id: list(run.nodes.values()) for run in runs}
-        dispatches = [Dispatch(run_id, node) for run_id, nodes in released.items() for node in nodes]
-        messages = await self._dispatcher.build(dispatches, facts, {})
-        await self._dispatcher.publish(messages)
-        for run in runs:
-            await self._dispatcher.announce_started(run, released[run.id])
+    async def _announce(self, started: Mapping[UUID, tuple[RunState, RunFacts]]) -> None:
+        dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
+        facts = {run_id: facts for run_id, (_, facts) in started.items()}
+        await self._dispatcher.publish(await self._dispatcher.build(dispatches, facts, {}))
+        for run, _ in started.values():
+            await self._dispatcher.announce_started(run, list(run.nodes.values()))
 
 
 def _types(runs: Iterable[RunState]) -> set[str]:

@@ -196,7 +196,9 @@ class PipelineHandlers:
         async with self._transaction() as connection:
             found = await self._find(connection, request.pipeline)
             if found["status"] == PipelineStatus.DRAFT:
-                detail = f"Pipeline '{found['slug']}' is a draft; only an active pipeline can be archived. Delete it instead."
+                detail = (
+                    f"Pipeline '{found['slug']}' is a draft; only an active one can be archived. Delete it instead."
+                )
                 raise ConflictError("pipeline_not_published", detail)
             await store.set_status(connection, found["id"], PipelineStatus.ARCHIVED)
             return await self._read(connection, request.pipeline)

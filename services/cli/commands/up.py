@@ -40,11 +40,13 @@ def up(options: Options, detach: bool) -> None:
     lock = _lock(options.data_dir)
     if not is_free(options.port, options.host):
         raise fail(f"port {options.port} is taken. Choose another with --port.", EXIT_USAGE)
-    if detach and (pid := os.fork()):
-        _wait_for_detached(pid, options.data_dir)
-        return
     if detach:
-        _leave_terminal(options.data_dir)
+        log = _new_log(options.data_dir)
+        if pid := os.fork():
+            os.close(log)
+            _wait_for_detached(pid, options.data_dir)
+            return
+        _leave_terminal(log)
     _run(options, time.monotonic(), is_detached=detach)
     os.close(lock)
 
@@ -180,12 +182,16 @@ Stop with Ctrl-C, or 'pipewright down'."""
     )
 
 
-def _leave_terminal(data_dir: Path) -> None:
-    os.setsid()
+def _new_log(data_dir: Path) -> int:
+    """Where the detached stack speaks; empty from before it begins, so that nobody reads an older one."""
     (data_dir / "logs").mkdir(exist_ok=True)
-    descriptor = os.open(data_dir / "logs" / "up.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    return os.open(data_dir / "logs" / "up.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+
+def _leave_terminal(log: int) -> None:
+    os.setsid()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
 
@@ -194,9 +200,7 @@ def _wait_for_detached(pid: int, data_dir: Path) -> None:
     log, shown = data_dir / "logs" / "up.log", 0
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
-        text = log.read_text() if log.exists() else ""
-        if not ended and len(text) < shown:
-            shown = 0
+        text = log.read_text()
         if ended:
             sys.stdout.write(text[shown:])
             raise SystemExit(os.waitstatus_to_exitcode(status) or 1)

@@ -1,0 +1,61 @@
+# Everything here works on a machine with Python 3.11+ and make: no Docker, no root, no other server.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F '\t' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pipewright needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.11")'
+	@echo "Installing into $(VENV) (once; about a minute with the download) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: install
+install: $(READY) ## Install into .venv, from the lock file
+
+.PHONY: up
+up: $(READY) ## Start NATS, Postgres and every service; run an example; print the address (PORT=8080)
+	@$(BIN)/pipewright up --port $(PORT)
+
+.PHONY: down
+down: $(READY) ## Stop what `make up` started; the data stays
+	@$(BIN)/pipewright down
+
+.PHONY: check
+check: $(READY) ## Format, lint, types, import rules and unit tests: under a minute
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest tests/unit tests/contracts
+
+.PHONY: test
+test: check ## Everything that `check` does, then the tests on real NATS and Postgres
+	@$(BIN)/pytest tests/integration tests/e2e -m "not containers"
+
+.PHONY: test-containers
+test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
+	@$(BIN)/pytest tests/e2e -m containers -rs
+
+.PHONY: bench
+bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSON lines
+	@$(BIN)/python -m tests.bench
+
+.PHONY: lock
+lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and the data of `make up`
+	rm -rf $(VENV) .pipewright dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

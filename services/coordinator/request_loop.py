@@ -1,0 +1,66 @@
+"""Takes run requests from the stream and acknowledges each when its run is committed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from pydantic import ValidationError
+
+from services.coordinator.requests import StartRequest, start_request
+from services.coordinator.starter import Starter
+from shared.bus.dead_letters import park
+from shared.bus.pull import Pull
+from shared.contracts.runs import RunRequested
+from shared.errors import ServiceError, UnavailableError
+
+#: Stream requests taken at once.
+REQUESTS = 200
+#: A request that could not be started for a passing reason comes again after so long.
+TRY_AGAIN_S = 2.0
+
+
+class RequestLoop:
+    """One a coordinator; a refusal becomes a failed run, since nobody waits for an answer."""
+
+    def __init__(self, pull: Pull, starter: Starter, jetstream: JetStreamContext) -> None:
+        self._pull = pull
+        self._starter = starter
+        self._jetstream = jetstream
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        while messages := await self._pull.take(REQUESTS):
+            for message in messages:
+                task = asyncio.create_task(self._take(message))
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=10)
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            request = RunRequested.model_validate(orjson.loads(message.data))
+        except (orjson.JSONDecodeError, ValidationError) as error:
+            await park(self._jetstream, "run_request", message.subject, str(error), message.data)
+            await message.ack()
+        else:
+            start = start_request(request, is_from_stream=True)
+            await self._starter.put(start)
+            await self._finish(message, start)
+        finally:
+            await self._pull.release(1)
+
+    async def _finish(self, message: Msg, start: StartRequest) -> None:
+        """A passing trouble sends the request back for a while; a refusal that starts nothing is parked."""
+        try:
+            await start.answer
+        except UnavailableError:
+            await message.nak(delay=TRY_AGAIN_S)
+        except ServiceError as error:
+            await park(self._jetstream, "run_request", message.subject, error.problem.detail, message.data)
+            await message.ack()
+        else:
+            await message.ack()
