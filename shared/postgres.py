@@ -39,6 +39,11 @@ async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
 
 
+#: Every statement of a service goes by an index; without these, one that was prepared while its tables were
+#: empty would go on reading whole tables until the next ANALYZE.
+PLANNER = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+
+
 def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
     """A pool, not yet open; connections are in autocommit mode, so transactions are always spelled out."""
     use_orjson()
@@ -48,7 +53,7 @@ def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
         kwargs={
             "row_factory": dict_row,
             "application_name": f"pipewright-{application}",
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC {PLANNER}",
             "keepalives_idle": 10,
             "tcp_user_timeout": 15_000,
         },

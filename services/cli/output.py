@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 
 from shared.contracts.states import NodeStatus, RunStatus
 from shared.errors import ServiceError
@@ -49,7 +50,7 @@ def state(status: RunStatus | NodeStatus | str) -> str:
 
 def fail(message: str, code: int = EXIT_FAILED) -> SystemExit:
     """Says what went wrong; to be raised."""
-    ERR.print(f"[red]error:[/] {message}", markup=True)
+    ERR.print(f"[red]error:[/] {escape(message)}")
     return SystemExit(code)
 
 

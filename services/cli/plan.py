@@ -82,7 +82,7 @@ def service_parts(options: Options, state: LocalState) -> list[Part]:
     parts.append(_service("gateway", 1, common | gateway))
     for types in WORKER_GROUPS:
         count = max(options.workers.get(name, 1) for name in types)
-        environment = common | _worker_environment(types, state)
+        environment = {"PIPEWRIGHT_NATS_URL": common["PIPEWRIGHT_NATS_URL"]} | _worker_environment(types, state)
         parts += [_worker(types, number, environment) for number in range(1, count + 1)]
     if not provider_from_environment():
         parts.append(Part("demo-model-1", partial(run_demo, "model", state.demo_model_port)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
-from services.coordinator.state import NodeState, Outcome, RunState
+from services.coordinator.state import NodeState, Outcome, RunId, RunState
 from shared.contracts.states import NodeStatus, RunStatus
 
-NodeRef = tuple[UUID, str]
+NodeRef = tuple[RunId, str]
 
 
 @dataclass(slots=True)
@@ -40,8 +39,8 @@ class Decision:
     #: Attempts that ended, each inserted once.
     attempts: list[Outcome] = field(default_factory=list)
     #: Runs with any change, by id.
-    runs: dict[UUID, RunState] = field(default_factory=dict)
-    ended: dict[UUID, RunEnd] = field(default_factory=dict)
+    runs: dict[RunId, RunState] = field(default_factory=dict)
+    ended: dict[RunId, RunEnd] = field(default_factory=dict)
     #: Announced after the commit: nodes that became running.
     released: list[tuple[RunState, NodeState]] = field(default_factory=list)
     #: Announced again: they were committed before, perhaps without being announced.

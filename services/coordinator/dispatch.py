@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 from nats.aio.client import Client
 
 from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.inputs import Ended, build_inputs, needed_nodes
-from services.coordinator.state import NodeState, RunState
+from services.coordinator.state import NodeState, RunId, RunState
 from services.coordinator.tokens import Tokens
 from services.coordinator.versions import RunFacts
 from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher
@@ -35,7 +34,7 @@ CHANGES_IN_EVENT = 1000
 class Dispatch:
     """A node to announce."""
 
-    run_id: UUID
+    run_id: RunId
     node: NodeState
 
 
@@ -51,7 +50,7 @@ class Dispatcher:
     async def build(
         self,
         dispatches: Sequence[Dispatch],
-        facts: Mapping[UUID, RunFacts],
+        facts: Mapping[RunId, RunFacts],
         known: Mapping[NodeRef, Ended],
         read: Sequence[Mapping[str, Any]] = (),
     ) -> list[Outgoing]:
@@ -63,7 +62,7 @@ class Dispatcher:
 
     @staticmethod
     def unknown(
-        dispatches: Iterable[Dispatch], facts: Mapping[UUID, RunFacts], known: Mapping[NodeRef, Ended]
+        dispatches: Iterable[Dispatch], facts: Mapping[RunId, RunFacts], known: Mapping[NodeRef, Ended]
     ) -> set[NodeRef]:
         """The nodes whose outputs these nodes need and that must be read; all in one statement."""
         return {
@@ -109,7 +108,7 @@ class Dispatcher:
 
     async def announce_changes(self, decision: Decision) -> None:
         """One event a run: best effort, because readers read the run again when one is missing."""
-        changes: dict[UUID, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
+        changes: dict[RunId, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
         for (run_id, _), change in decision.changes.items():
             if change.node.status is not change.left and len(changes[run_id]) < CHANGES_IN_EVENT:
                 changes[run_id].append(_change(change.node, _error_of(change)))

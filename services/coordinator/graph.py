@@ -36,6 +36,8 @@ class Graph:
     leaves: tuple[str, ...] = field(default=())
     #: Nodes without incoming edges, in the order of the document.
     roots: tuple[str, ...] = field(default=())
+    #: Nodes with an edge that is live when they fail.
+    with_error_edge: frozenset[str] = field(default=frozenset())
 
     def below(self, keys: Iterable[str]) -> set[str]:
         """These nodes and all that can be reached from them."""
@@ -49,7 +51,7 @@ class Graph:
         return found
 
     def has_error_edge(self, key: str) -> bool:
-        return any(edge.branch == ERROR_BRANCH for edge in self.outgoing[key])
+        return key in self.with_error_edge
 
     def handles_failure(self, key: str) -> bool:
         """True when the run goes on after this node has failed."""
@@ -74,6 +76,7 @@ def build_graph(version: CompiledVersion) -> Graph:
         input_schema=version.input_schema,
         leaves=tuple(key for key, edges in outgoing.items() if not edges),
         roots=tuple(key for key, edges in incoming.items() if not edges),
+        with_error_edge=frozenset(edge.source for edge in version.edges if edge.branch == ERROR_BRANCH),
     )
 
 

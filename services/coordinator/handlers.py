@@ -16,7 +16,7 @@ from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.graph import Graph
 from services.coordinator.requests import start_request
 from services.coordinator.starter import Starter
-from services.coordinator.state import RunState
+from services.coordinator.state import RunId, RunState
 from services.coordinator.store import reading
 from services.coordinator.store.settling import close_nodes
 from services.coordinator.versions import Versions
@@ -85,13 +85,13 @@ class RunHandlers:
                             f"Run {request.run_id} is {status}; only a run that goes on can be cancelled.",
                         )
                     seq = await reading.cancel_run(connection, request.run_id)
-                    await close_nodes(connection, [request.run_id])
+                    await close_nodes(connection, [str(request.run_id)])
             if status is not RunStatus.CANCELLED:
-                await self._ended_runs.put([(request.run_id, RunStatus.CANCELLED)])
-                await self._tell_cancelled(connection, request.run_id, seq)
+                await self._ended_runs.put([(str(request.run_id), RunStatus.CANCELLED)])
+                await self._tell_cancelled(connection, str(request.run_id), seq)
             return PlainReply(await self._read(connection, request.run_id, False))
 
-    async def _tell_cancelled(self, connection: Connection, run_id: UUID, seq: int) -> None:
+    async def _tell_cancelled(self, connection: Connection, run_id: RunId, seq: int) -> None:
         facts = (await self._versions.facts(connection, [run_id])).get(run_id)
         if facts is not None:
             run = RunState(run_id, facts.graph, RunStatus.CANCELLED, 0, seq, {})

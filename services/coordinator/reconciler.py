@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime
-from uuid import UUID
 
 import nats.errors
 import nats.js.errors
@@ -20,7 +19,7 @@ from services.coordinator.dispatch import Dispatch
 from services.coordinator.release import release
 from services.coordinator.repair import repair
 from services.coordinator.settler import Settler
-from services.coordinator.state import Outcome
+from services.coordinator.state import Outcome, RunId
 from services.coordinator.store import reconciling as store
 from services.coordinator.store.settling import load_slice, node_state
 from services.coordinator.stream_ages import StreamAges
@@ -128,8 +127,8 @@ class Reconciler:
         if died:
             log.warning("attempts were given up because their workers died", count=len(died))
             self.rescued += len(died)
-            for settled in await self._settler.settle(died):
-                await self._settler.announce(settled)
+            for stored in await self._settler.settle(died):
+                await self._settler.announce(stored)
 
     async def _fill_windows(self) -> None:
         sizes = self._windows.sizes()
@@ -138,9 +137,9 @@ class Reconciler:
         if room:
             await self._release((), room)
 
-    async def _release(self, due: Iterable[NodeRef], room: dict[tuple[UUID, str], int] | None = None) -> None:
+    async def _release(self, due: Iterable[NodeRef], room: dict[tuple[RunId, str], int] | None = None) -> None:
         """Send out nodes whose retry is due, and nodes that wait for room where there is some."""
-        keys: dict[UUID, set[str]] = {}
+        keys: dict[RunId, set[str]] = {}
         for run_id, key in due:
             keys.setdefault(run_id, set()).add(key)
         for run_id, _ in room or {}:
@@ -157,7 +156,7 @@ class Reconciler:
                     ready = [run.nodes[key] for key in sorted(keys[run.id]) if run.nodes[key].is_waiting_for_retry]
                     release(decision, run, ready, self._windows.of)
                 stored = await self._settler.store(connection, decision, facts)
-        await self._settler.announce(await self._settler.committed(stored))
+        await self._settler.announce(stored)
 
     async def _send_lost(self) -> None:
         """Attempts whose message is gone without a result: sent again under a new dispatch number."""
@@ -176,23 +175,23 @@ class Reconciler:
                 rows = await store.send_again(connection, [ref for ref in lost if ref[0] in free])
         log.warning("work that was lost is sent again", count=len(rows))
         self.rescued += len(rows)
-        await self._announce_again([Dispatch(row["run_id"], node_state(row)) for row in rows], facts)
+        await self._announce_again([Dispatch(row[0], node_state(row)) for row in rows], facts)
 
-    async def _announce_again(self, dispatches: list[Dispatch], facts: dict[UUID, RunFacts]) -> None:
+    async def _announce_again(self, dispatches: list[Dispatch], facts: dict[RunId, RunFacts]) -> None:
         async with self._pool.connection() as connection:
             stored = await self._settler.ask(connection, Decision(), dispatches, facts)
-        await self._settler.announce(await self._settler.committed(stored))
+        await self._settler.announce(stored)
 
     async def _repair_silent(self) -> None:
         """Nothing of ours leads here; if it does, the counters are made anew from the node results."""
         async with self._pool.connection() as connection:
             silent = await store.load_silent_runs(connection, SILENT_S)
         for run_id in silent:
-            log.error("a run had nothing in flight and is repaired", run_id=str(run_id))
+            log.error("a run had nothing in flight and is repaired", run_id=run_id)
             self.rescued += 1
             await self._repair(run_id)
 
-    async def _repair(self, run_id: UUID) -> None:
+    async def _repair(self, run_id: RunId) -> None:
         async with self._pool.connection() as connection:
             facts = await self._versions.facts(connection, [run_id])
             if run_id not in facts:
@@ -207,4 +206,4 @@ class Reconciler:
                 for run in runs.values():
                     repair(decision, run, chosen, self._windows.of)
                 stored = await self._settler.store(connection, decision, facts)
-        await self._settler.announce(await self._settler.committed(stored))
+        await self._settler.announce(stored)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from uuid import UUID
 
 from services.coordinator.decision import Decision
 from services.coordinator.graph import Graph
-from services.coordinator.state import Lane, NodeState, RunState
+from services.coordinator.state import Lane, NodeState, RunId, RunState
 from shared.contracts.states import NodeStatus, RunStatus
 
 
@@ -44,7 +43,7 @@ def _send(decision: Decision, run: RunState, node: NodeState, lane: Lane) -> Non
     decision.released.append((run, node))
 
 
-def first_release(run_id: UUID, graph: Graph, window_of: Callable[[str], int]) -> RunState:
+def first_release(run_id: RunId, graph: Graph, window_of: Callable[[str], int]) -> RunState:
     """A new run: `nodes` holds what is out, the first nodes that wait for nothing as far as there is room."""
     run = RunState(
         id=run_id,

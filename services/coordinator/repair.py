@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from services.coordinator.decision import Decision
 from services.coordinator.graph import is_live
 from services.coordinator.release import release
-from services.coordinator.state import NodeState, RunState
+from services.coordinator.state import Lane, NodeState, RunState
 from shared.contracts.states import NodeStatus, RunStatus
 
 
@@ -18,12 +18,12 @@ def repair(
 
     `run` holds all its nodes; `chosen` the branches that completed nodes took.
     """
-    run.lanes = {}
+    run.lanes = _lanes(run)
     run.unfinished = sum(not node.status.is_final for node in run.nodes.values())
     ready: list[NodeState] = []
     for key in _in_order(run):
         node = run.nodes[key]
-        if node.status is NodeStatus.PENDING:
+        if node.status is NodeStatus.PENDING and not node.is_waiting_for_retry:
             decision.touch(run, node)
             _count(run, node, chosen)
             if node.waiting_for == 0:
@@ -38,9 +38,18 @@ def repair(
         decision.end(run, RunStatus.COMPLETED)
 
 
+def _lanes(run: RunState) -> dict[str, Lane]:
+    """What is out: something may be, since another coordinator may have repaired the run a moment ago."""
+    lanes: dict[str, Lane] = {}
+    for node in run.nodes.values():
+        if node.status is NodeStatus.RUNNING:
+            lanes.setdefault(node.node_type, Lane()).running += 1
+    return lanes
+
+
 def _count(run: RunState, node: NodeState, chosen: Mapping[str, str | None]) -> None:
     node.waiting_for = node.live = 0
-    node.is_waiting_for_room = node.is_waiting_for_retry = False
+    node.is_waiting_for_room = False
     for edge in run.graph.incoming[node.key]:
         source = run.nodes[edge.source]
         if not source.status.is_final:

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from asyncio import Future
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import jsonschema
 import orjson
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, UnknownType
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from services.coordinator.graph import Graph
+from services.coordinator.state import RunId
 from shared.clock import new_id
 from shared.contracts.problems import FieldProblem
 from shared.contracts.runs import RunRequested, RunStarted
 from shared.errors import InvalidError, ServiceError, TooLargeError
+from shared.storable import holds_zero_character
 
 #: A run's input; the gateway takes no larger body.
 INPUT_LIMIT = 1024 * 1024
 #: Findings told at once.
 MOST_FINDINGS = 20
+#: What a schema that cannot be used raises while it is used.
+UNUSABLE_SCHEMA = (SchemaError, UnknownType, Unresolvable, re.error, RecursionError)
 
 
 @dataclass(slots=True)
@@ -30,7 +37,7 @@ class StartRequest:
     """A request on its way; `answer` gets what became of it."""
 
     request: RunRequested
-    run_id: UUID
+    run_id: RunId
     #: True on the stream: a refusal becomes a failed run, since nobody waits for an answer.
     is_from_stream: bool
     answer: Future[RunStarted]
@@ -46,7 +53,7 @@ class StartRequest:
 def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
     """The request with its run id, chosen here when its sender chose none."""
     future: Future[RunStarted] = asyncio.get_running_loop().create_future()
-    return StartRequest(request, request.run_id or new_id(), is_from_stream, future)
+    return StartRequest(request, str(request.run_id or new_id()), is_from_stream, future)
 
 
 def digest_of(pipeline: str, run_input: dict[str, Any]) -> str:
@@ -62,7 +69,7 @@ def check_input(run_input: dict[str, Any], graph: Graph) -> None:
         raise TooLargeError(
             "input_too_large", f"The input has {len(body)} bytes; at most {INPUT_LIMIT} are taken. Send less."
         )
-    if b"\\u0000" in body:
+    if holds_zero_character(body):
         raise InvalidError(
             "invalid_input", "The input holds the character U+0000, which cannot be stored. Take it out."
         )
@@ -72,11 +79,15 @@ def check_input(run_input: dict[str, Any], graph: Graph) -> None:
 
 def _check_schema(run_input: dict[str, Any], graph: Graph) -> None:
     assert graph.input_schema is not None
+    # An empty registry fetches no documents from elsewhere; the default one would.
+    validator = Draft202012Validator(graph.input_schema, registry=Registry())
     try:
-        errors = list(Draft202012Validator(graph.input_schema).iter_errors(run_input))
-    except jsonschema.exceptions.SchemaError as error:
+        errors = list(validator.iter_errors(run_input))
+    except UNUSABLE_SCHEMA as error:
         raise InvalidError(
-            "invalid_schema", f"The pipeline's input_schema is no JSON Schema: {error.message}"
+            "invalid_schema",
+            f"The input_schema of pipeline '{graph.pipeline_slug}' cannot be used: {str(error).splitlines()[0]}. "
+            "Correct it and publish the pipeline again.",
         ) from error
     findings = [
         FieldProblem(pointer="/input" + "".join(f"/{part}" for part in error.absolute_path), detail=error.message)

@@ -9,9 +9,10 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import TypeAdapter, ValidationError
 
-from services.coordinator.state import Outcome
+from services.coordinator.state import Outcome, RunId
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
+from shared.bus.pull import deliveries
 from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
@@ -43,7 +44,7 @@ class ResultReader:
             await park(self._jetstream, "node_result", message.subject, str(error), message.data)
             return []
         node_type = message.subject.rsplit(".", 1)[1]
-        is_redelivered = message.metadata.num_delivered > 1
+        is_redelivered = deliveries(message) > 1
         outcomes = []
         for item in finished.results:
             outcome = await self._read_one(item, node_type, finished.worker, message.subject)
@@ -58,21 +59,22 @@ class ResultReader:
         except ValidationError as error:
             await park(self._jetstream, "node_result", subject, str(error), orjson.dumps(item))
             return None
-        if not self._tokens.is_valid(result.token, result.run_id, result.node_key, result.attempt):
+        run_id = str(result.run_id)
+        if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
             self.forged += 1
             log.warning(
                 "a result with a wrong token was dropped",
-                run_id=str(result.run_id),
+                run_id=run_id,
                 node_key=result.node_key,
                 node_type=node_type,
                 worker=worker,
             )
             return None
-        return await self._outcome(result, node_type, worker)
+        return await self._outcome(run_id, result, node_type, worker)
 
-    async def _outcome(self, result: NodeResult, node_type: str, worker: str) -> Outcome:
+    async def _outcome(self, run_id: RunId, result: NodeResult, node_type: str, worker: str) -> Outcome:
         outcome = Outcome(
-            run_id=result.run_id,
+            run_id=run_id,
             node_key=result.node_key,
             attempt=result.attempt,
             outcome=AttemptOutcome.COMPLETED,

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg import AsyncCursor
@@ -19,12 +18,11 @@ from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
 from services.coordinator.results import fail
-from services.coordinator.state import Outcome
+from services.coordinator.state import Outcome, RunId
 from services.coordinator.store.settling import ask_outputs, load_slice, save
 from services.coordinator.transitions import keys_to_load, settle
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
-from shared.bus.publish import Outgoing
 from shared.contracts.nodes import Failed
 from shared.contracts.states import AttemptOutcome, NodeStatus
 from shared.logging import get_logger
@@ -40,20 +38,12 @@ RETRY_DELAY_S = 0.5
 
 
 @dataclass(slots=True)
-class Settled:
-    """What a committed batch has to announce."""
-
-    decision: Decision
-    messages: list[Outgoing]
-
-
-@dataclass(slots=True)
 class Stored:
-    """What was written, and the outputs that were asked for with it."""
+    """What was committed and has to be announced, with the outputs that were asked for to do so."""
 
     decision: Decision
     sent: list[Dispatch]
-    facts: Mapping[UUID, RunFacts]
+    facts: Mapping[RunId, RunFacts]
     known: dict[NodeRef, Ended]
     asked: AsyncCursor[dict[str, Any]] | None
 
@@ -80,7 +70,7 @@ class Settler:
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> list[Settled]:
+    async def settle(self, outcomes: Sequence[Outcome]) -> list[Stored]:
         """Commit these outcomes, however long Postgres is away; what it cannot store fails its attempt."""
         while True:
             try:
@@ -91,7 +81,7 @@ class Settler:
             except psycopg.DataError as error:
                 return await self._settle_one_by_one(outcomes, error)
 
-    async def _settle_one_by_one(self, outcomes: Sequence[Outcome], error: psycopg.DataError) -> list[Settled]:
+    async def _settle_one_by_one(self, outcomes: Sequence[Outcome], error: psycopg.DataError) -> list[Stored]:
         """Find the outcome that cannot be stored; its attempt fails, the others are none the worse."""
         if len(outcomes) > 1:
             return [settled for outcome in outcomes for settled in await self.settle([outcome])]
@@ -104,7 +94,7 @@ class Settler:
         fail(outcome, Failed.model_validate({"error": problem, "retryable": False}))
         return await self.settle([outcome])
 
-    async def _transact(self, outcomes: Sequence[Outcome]) -> Settled:
+    async def _transact(self, outcomes: Sequence[Outcome]) -> Stored:
         async with self._pool.connection() as connection:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
             keys, freed = _wanted(facts, outcomes)
@@ -117,9 +107,9 @@ class Settler:
             self.ignored[reason] += 1
         if any(change.retry_delay_s is not None for change in decision.changes.values()):
             self.retry_scheduled.set()
-        return await self.committed(stored)
+        return stored
 
-    async def store(self, connection: Connection, decision: Decision, facts: Mapping[UUID, RunFacts]) -> Stored:
+    async def store(self, connection: Connection, decision: Decision, facts: Mapping[RunId, RunFacts]) -> Stored:
         """Write the decision and ask for what its announcements need, in one round trip with the commit."""
         if decision.runs:
             await save(connection, decision)
@@ -131,23 +121,19 @@ class Settler:
         connection: Connection,
         decision: Decision,
         sent: list[Dispatch],
-        facts: Mapping[UUID, RunFacts],
+        facts: Mapping[RunId, RunFacts],
     ) -> Stored:
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)
         asked = await ask_outputs(connection, wanted) if wanted else None
         return Stored(decision, sent, facts, known, asked)
 
-    async def committed(self, stored: Stored) -> Settled:
-        """Build the messages; to be called when the transaction is committed."""
+    async def announce(self, stored: Stored) -> bool:
+        """Publish what was committed; False when some of it was not acknowledged."""
         rows = await stored.asked.fetchall() if stored.asked is not None else []
         messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, rows)
-        return Settled(stored.decision, messages)
-
-    async def announce(self, settled: Settled) -> bool:
-        """Publish what was committed; False when some of it was not acknowledged."""
-        decision = settled.decision
-        is_published = await self._dispatcher.publish(settled.messages)
+        decision = stored.decision
+        is_published = await self._dispatcher.publish(messages)
         if decision.runs:
             await self._dispatcher.announce_changes(decision)
         if any(end.run.unfinished for end in decision.ended.values()):
@@ -171,11 +157,11 @@ def ended_now(decision: Decision) -> dict[NodeRef, Ended]:
 
 
 def _wanted(
-    facts: dict[UUID, RunFacts], outcomes: Sequence[Outcome]
-) -> tuple[dict[UUID, set[str]], dict[tuple[UUID, str], int]]:
+    facts: dict[RunId, RunFacts], outcomes: Sequence[Outcome]
+) -> tuple[dict[RunId, set[str]], dict[tuple[RunId, str], int]]:
     """The nodes to load of each run, and how many places each of its lanes may get back."""
-    by_run: dict[UUID, list[Outcome]] = {}
-    freed: Counter[tuple[UUID, str]] = Counter()
+    by_run: dict[RunId, list[Outcome]] = {}
+    freed: Counter[tuple[RunId, str]] = Counter()
     for outcome in outcomes:
         run = facts.get(outcome.run_id)
         node = run.graph.nodes.get(outcome.node_key) if run is not None else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.release import first_release
 from services.coordinator.requests import StartRequest, check_input, digest_of
-from services.coordinator.state import RunState
+from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
 from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
 from services.coordinator.versions import RunFacts, Versions
@@ -78,7 +77,7 @@ class Starter:
                 self._announcing.add(task)
                 task.add_done_callback(self._announcing.discard)
 
-    async def _start(self, requests: Sequence[StartRequest]) -> dict[UUID, tuple[RunState, RunFacts]]:
+    async def _start(self, requests: Sequence[StartRequest]) -> dict[RunId, tuple[RunState, RunFacts]]:
         async with self._pool.connection() as connection:
             await self._resolve(connection, requests)
             runs = {request.run_id: self._new_run(request) for request in requests if request.graph is not None}
@@ -132,7 +131,7 @@ class Starter:
         self,
         connection: Connection,
         requests: Sequence[StartRequest],
-        inserted: dict[UUID, Any],
+        inserted: dict[RunId, Any],
     ) -> None:
         """Each request gets its run: the new one, or the one that is there under its id or key."""
         others = [
@@ -159,7 +158,7 @@ class Starter:
                 key = (request.pipeline_id, request.request.idempotency_key)
                 _answer_existing(request, by_id.get(request.run_id) or by_key.get(key))
 
-    async def _announce(self, started: Mapping[UUID, tuple[RunState, RunFacts]]) -> None:
+    async def _announce(self, started: Mapping[RunId, tuple[RunState, RunFacts]]) -> None:
         dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
         await self._dispatcher.publish(await self._dispatcher.build(dispatches, facts, {}))

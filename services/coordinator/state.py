@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from services.coordinator.graph import Graph
 from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
+
+#: A run's id as text, as it stands in every message; UUID objects would double the cost of each look-up.
+RunId = str
 
 
 @dataclass(slots=True)
@@ -40,7 +42,7 @@ class Lane:
 class RunState:
     """One run, its lock held, with the nodes that were loaded."""
 
-    id: UUID
+    id: RunId
     graph: Graph
     status: RunStatus
     unfinished: int
@@ -55,7 +57,7 @@ class RunState:
 class Outcome:
     """How an attempt ended, as a worker or the reconciler says."""
 
-    run_id: UUID
+    run_id: RunId
     node_key: str
     attempt: int
     outcome: AttemptOutcome

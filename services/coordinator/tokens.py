@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from uuid import UUID
 
 
 class Tokens:
@@ -12,8 +11,8 @@ class Tokens:
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def make(self, run_id: UUID | str, node_key: str, attempt: int) -> str:
+    def make(self, run_id: str, node_key: str, attempt: int) -> str:
         return hmac.digest(self._secret, f"{run_id}:{node_key}:{attempt}".encode(), "sha256").hex()
 
-    def is_valid(self, token: str, run_id: UUID | str, node_key: str, attempt: int) -> bool:
+    def is_valid(self, token: str, run_id: str, node_key: str, attempt: int) -> bool:
         return hmac.compare_digest(token.encode(), self.make(run_id, node_key, attempt).encode())

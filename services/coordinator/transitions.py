@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from random import Random
-from uuid import UUID
 
 from services.coordinator.decision import Decision
 from services.coordinator.graph import Graph, is_live
 from services.coordinator.release import release
-from services.coordinator.state import NodeState, Outcome, RunState
+from services.coordinator.state import NodeState, Outcome, RunId, RunState
 from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
 from shared.retry import backoff_s
 
@@ -36,10 +35,12 @@ REASONS = {
 }
 
 
-def settle(runs: Mapping[UUID, RunState], outcomes: Sequence[Outcome], window_of: WindowOf, random: Random) -> Decision:
+def settle(
+    runs: Mapping[RunId, RunState], outcomes: Sequence[Outcome], window_of: WindowOf, random: Random
+) -> Decision:
     """Apply every outcome that is expected, ignore every other with a reason, and release what became ready."""
     decision = Decision()
-    ready: dict[UUID, list[NodeState]] = {}
+    ready: dict[RunId, list[NodeState]] = {}
     for outcome in outcomes:
         run = runs.get(outcome.run_id)
         standing = standing_of(run, outcome)

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from services.coordinator.graph import Graph, build_graph
+from services.coordinator.state import RunId
 from services.coordinator.store.versions import copy_version, load_facts, load_version
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
@@ -34,16 +35,16 @@ class Recent(Generic[Value]):
         self._most = most
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._values: OrderedDict[UUID, tuple[Value, int]] = OrderedDict()
+        self._values: OrderedDict[UUID | RunId, tuple[Value, int]] = OrderedDict()
 
-    def get(self, key: UUID) -> Value | None:
+    def get(self, key: UUID | RunId) -> Value | None:
         found = self._values.get(key)
         if found is None:
             return None
         self._values.move_to_end(key)
         return found[0]
 
-    def put(self, key: UUID, value: Value, size: int = 0) -> None:
+    def put(self, key: UUID | RunId, value: Value, size: int = 0) -> None:
         self._bytes += size - self._values.pop(key, (None, 0))[1]
         self._values[key] = (value, size)
         while len(self._values) > self._most or (self._most_bytes and self._bytes > self._most_bytes):
@@ -83,10 +84,10 @@ class Versions:
             self._graphs.put(version_id, graph)
         return graph
 
-    def remember(self, run_id: UUID, facts: RunFacts) -> None:
+    def remember(self, run_id: RunId, facts: RunFacts) -> None:
         self._facts.put(run_id, facts, len(orjson.dumps(facts.input)))
 
-    async def facts(self, connection: Connection, run_ids: Iterable[UUID]) -> dict[UUID, RunFacts]:
+    async def facts(self, connection: Connection, run_ids: Iterable[RunId]) -> dict[RunId, RunFacts]:
         """The facts of those of these runs that exist and were started."""
         found = {run_id: self._facts.get(run_id) for run_id in set(run_ids)}
         missing = [run_id for run_id, facts in found.items() if facts is None]

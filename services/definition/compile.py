@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from services.definition.validation import Catalogue, invalid_pipeline
+from services.definition.validation import Catalogue, invalid_pipeline, is_uuid
 from shared.contracts.pipelines import CompiledNode, CompiledVersion, NodeDocument, PipelineDocument, Retry
 from shared.contracts.problems import FieldProblem
 from shared.templates.config import compile_cached
@@ -69,4 +69,5 @@ def slug_from(name: str) -> str:
     """A slug out of a name: `My digest (v2)` gives `my-digest-v2`."""
     slug = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
     slug = "-".join(part for part in slug.split("-") if part).lstrip("0123456789-")
-    return slug[:50].strip("-") or "pipeline"
+    slug = slug[:50].strip("-") or "pipeline"
+    return f"pipeline-{slug}" if is_uuid(slug) else slug

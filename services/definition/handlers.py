@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ import psycopg
 from services.definition import store
 from services.definition.catalogue import NodeTypes
 from services.definition.compile import compile_version, digest_of, slug_from
-from services.definition.validation import check, read_document
+from services.definition.lifecycle import after_archive, after_publish, archived
+from services.definition.validation import Catalogue, check, read_document
 from shared.bus.rpc import Endpoint, PlainReply
 from shared.clock import Clock, new_id
 from shared.contracts import subjects
@@ -89,11 +91,17 @@ class PipelineHandlers:
             return await self._create(connection, document)
 
     async def _create(self, connection: Connection, document: PipelineDocument) -> Pipeline:
-        check(document, await self._node_types.known(connection))
+        await self._check(connection, document)
         pipeline_id = new_id()
         slug = await self._insert(connection, pipeline_id, document)
         await store.replace_graph(connection, pipeline_id, document)
         return await self._read(connection, slug)
+
+    async def _check(self, connection: Connection, document: PipelineDocument) -> Catalogue:
+        """In a thread: a large document takes a second, and other questions must be answered meanwhile."""
+        catalogue = await self._node_types.known(connection)
+        await asyncio.to_thread(check, document, catalogue)
+        return catalogue
 
     async def _insert(self, connection: Connection, pipeline_id: UUID, document: PipelineDocument) -> str:
         """Under the slug asked for, or one made from the name; returns it."""
@@ -121,7 +129,7 @@ class PipelineHandlers:
             elif await self._document(connection, found) == document:
                 outcome = "unchanged"
             else:
-                check(document, await self._node_types.known(connection))
+                await self._check(connection, document)
                 await store.update_pipeline(connection, found["id"], document)
                 await store.replace_graph(connection, found["id"], document)
                 outcome = "updated"
@@ -148,7 +156,7 @@ class PipelineHandlers:
         document = read_document(request.document)
         async with self._transaction() as connection:
             found = await self._find(connection, request.pipeline)
-            check(document, await self._node_types.known(connection))
+            await self._check(connection, document)
             try:
                 await store.update_pipeline(connection, found["id"], document)
             except psycopg.errors.UniqueViolation as error:
@@ -171,15 +179,14 @@ class PipelineHandlers:
     async def _publish(self, connection: Connection, reference: str) -> bool:
         """Make a version of the draft; False when the active one is the same already."""
         found = await self._find(connection, reference)
-        if found["status"] == PipelineStatus.ARCHIVED:
-            raise _archived(found["slug"])
+        status = after_publish(PipelineStatus(found["status"]), found["slug"])
         document = await self._document(connection, found)
         digest = digest_of(document)
         if found["published_sha256"] == digest:
             return False
-        catalogue = await self._node_types.known(connection)
-        check(document, catalogue)
-        version = compile_version(
+        catalogue = await self._check(connection, document)
+        version = await asyncio.to_thread(
+            compile_version,
             document,
             catalogue,
             version_id=new_id(),
@@ -188,19 +195,15 @@ class PipelineHandlers:
             number=await store.next_number(connection, found["id"]),
             published_at=self._clock.now(),
         )
-        await store.publish(connection, version, digest)
+        await store.publish(connection, version, status, digest)
         return True
 
     async def archive(self, request: PipelineGet) -> Pipeline:
         """It starts no runs any more; those that go on are not touched."""
         async with self._transaction() as connection:
             found = await self._find(connection, request.pipeline)
-            if found["status"] == PipelineStatus.DRAFT:
-                detail = (
-                    f"Pipeline '{found['slug']}' is a draft; only an active one can be archived. Delete it instead."
-                )
-                raise ConflictError("pipeline_not_published", detail)
-            await store.set_status(connection, found["id"], PipelineStatus.ARCHIVED)
+            status = after_archive(PipelineStatus(found["status"]), found["slug"])
+            await store.set_status(connection, found["id"], status)
             return await self._read(connection, request.pipeline)
 
     async def resolve(self, request: VersionsResolve) -> VersionsResolved:
@@ -253,10 +256,6 @@ def _slug_taken(slug: str) -> ConflictError:
     return ConflictError("slug_taken", f"Another pipeline has the slug '{slug}'. Choose another, or update that one.")
 
 
-def _archived(slug: str) -> ConflictError:
-    return ConflictError("pipeline_archived", f"Pipeline '{slug}' is archived. Create it under another slug.")
-
-
 def _not_found(reference: str, slugs: list[str]) -> NotFoundError:
     near = difflib.get_close_matches(reference, slugs, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -268,7 +267,7 @@ def _resolved(name: str, row: dict[str, Any] | None, slugs: list[str]) -> Resolv
     if row is None:
         error = _not_found(name, slugs)
     elif row["status"] == PipelineStatus.ARCHIVED:
-        error = _archived(row["slug"])
+        error = archived(row["slug"])
     elif row["version_id"] is None:
         error = ConflictError(
             "pipeline_not_published",

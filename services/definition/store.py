@@ -129,7 +129,7 @@ async def next_number(connection: Connection, pipeline_id: UUID) -> int:
     return number
 
 
-async def publish(connection: Connection, version: CompiledVersion, digest: str) -> None:
+async def publish(connection: Connection, version: CompiledVersion, status: PipelineStatus, digest: str) -> None:
     """Keep the version and make it the active one."""
     await connection.execute(
         "INSERT INTO definition.versions (id, pipeline_id, number, compiled, published_at) "
@@ -137,9 +137,9 @@ async def publish(connection: Connection, version: CompiledVersion, digest: str)
         (version.id, version.pipeline_id, version.number, version.model_dump_json(), version.published_at),
     )
     await connection.execute(
-        "UPDATE definition.pipelines SET status = 'active', active_version = %s, published_sha256 = %s, "
+        "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
         "updated_at = clock_timestamp() WHERE id = %s",
-        (version.number, digest, version.pipeline_id),
+        (status, version.number, digest, version.pipeline_id),
     )
 
 

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import Depends, FastAPI
 
 from services.gateway.keys import Keys
+from services.gateway.openapi import Gateway
 from services.gateway.problems import add_problem_handlers
 from services.gateway.routes import pipelines, runs, system
 from services.gateway.settings import GatewaySettings
@@ -44,7 +45,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
             await bus.close()
             await pool.close()
 
-    app = FastAPI(
+    app = Gateway(
         title="Pipewright",
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",

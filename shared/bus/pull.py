@@ -27,6 +27,16 @@ HEARTBEAT_S = 5.0
 MISSING_DELAY_S = 1.0
 
 
+def deliveries(message: Msg) -> int:
+    """How often this message was delivered, this time included.
+
+    The reply subject tells: `$JS.ACK.<stream>.<consumer>.<deliveries>...`, or with the domain and account
+    before the stream (NATS ADR-15). nats-py's `metadata` reads the whole of it, at ten times the cost.
+    """
+    parts = message.reply.split(".")
+    return int(parts[4] if len(parts) == 9 else parts[6])
+
+
 class Pull:
     """Messages of one durable, at most `room` unsettled ones at a time."""
 

@@ -99,6 +99,8 @@ class Pipeline(BaseModel):
 
 
 class PipelineCreate(Message):
+    """Make a draft out of a document. The answer is the pipeline."""
+
     name: ClassVar[str] = "pipelines.create"
 
     document: Any
@@ -130,6 +132,8 @@ class PipelineGet(Message):
 
 
 class PipelineUpdate(Message):
+    """The draft becomes this document; runs go on with what is published. The answer is the pipeline."""
+
     name: ClassVar[str] = "pipelines.update"
 
     pipeline: str
@@ -147,6 +151,8 @@ class PipelineList(Message):
 
 
 class PipelinePage(BaseModel):
+    """One page of pipelines; `next_after` is None on the last."""
+
     pipelines: list[Pipeline]
     next_after: str | None = None
 
@@ -220,6 +226,8 @@ class VersionsResolved(Message):
 
 
 class VersionGet(Message):
+    """Read a version, which never changes. The answer is `CompiledVersion`."""
+
     name: ClassVar[str] = "versions.get"
 
     version_id: UUID
@@ -247,6 +255,8 @@ class NodeTypeView(BaseModel):
 
 
 class NodeTypeList(BaseModel):
+    """The catalogue, by name."""
+
     node_types: list[NodeTypeView]
 
 

@@ -12,7 +12,9 @@ from jinja2 import TemplateSyntaxError
 
 from shared.contracts.pipelines import References
 from shared.contracts.problems import FieldProblem
-from shared.templates.render import Field, render_field, text_field, value_as_text, value_field
+from shared.templates.environment import ENVIRONMENT
+from shared.templates.plain import read_plain
+from shared.templates.render import Field, TemplateRenderError, render_field, text_field, value_as_text, value_field
 from shared.templates.schema import Kind, child_schema, kind_of
 from shared.templates.scope import Scope
 from shared.templates.syntax import (
@@ -145,6 +147,10 @@ def _field(source: str, kind: Kind) -> tuple[Field, Findings]:
     if kind is Kind.EXPRESSION:
         findings = parse_expression(source)
         return _compile(value_field, source, findings), findings
+    plain = read_plain(source)
+    if plain is not None:
+        is_value = plain.is_value and kind is not Kind.TEXT
+        return plain.render_value if is_value else plain.render_text, plain.findings
     tree, findings = parse_template(source)
     expression = inner_expression(tree, source)
     if expression is None:
@@ -153,10 +159,26 @@ def _field(source: str, kind: Kind) -> tuple[Field, Findings]:
 
 
 def _compile(make: Callable[[str], Field], source: str, findings: Findings) -> Field:
-    """Compiled now, or, since Jinja2's compiler calculates constants, only where it is rendered: in the child."""
-    if not findings.needs_child:
+    """Compiled when it is first rendered: who only reads templates never pays for it, and Jinja2's compiler,
+    which calculates constants, runs in the child for what must render there."""
+    if findings.needs_child:
+        return lambda variables: make(source)({**ENVIRONMENT.globals, **variables})
+    compiled: Field | None = None
+
+    def render(variables: dict[str, Any]) -> Any:
+        nonlocal compiled
+        if compiled is None:
+            compiled = _compile_now(make, source)
+        return compiled(variables)
+
+    return render
+
+
+def _compile_now(make: Callable[[str], Field], source: str) -> Field:
+    try:
         return make(source)
-    return lambda variables: make(source)(variables)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise TemplateRenderError("the template is nested too deeply; make it flatter") from error
 
 
 def _object(value: dict[str, Any], parts: dict[str, Build | None]) -> Build:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jinja2 import Template, TemplateError, Undefined
@@ -29,23 +29,25 @@ Field = Callable[[dict[str, Any]], Any]
 
 
 def text_field(source: str) -> Field:
-    """Always text."""
+    """Always text. Sees the variables alone, none of the environment's globals: a copy of both doubles the cost."""
     template: Template = ENVIRONMENT.from_string(source)
 
-    def render(variables: dict[str, Any]) -> str:
-        size = 0
-        parts = []
-        for part in template.root_render_func(template.new_context(variables)):
-            size += len(part)
-            if size > TEXT_LIMIT:
-                raise TemplateRenderError(
-                    f"the rendered text has more than {TEXT_LIMIT} characters. Let it say less.",
-                    "output_too_large",
-                )
-            parts.append(part)
-        return "".join(parts)
+    return lambda variables: join_bounded(template.root_render_func(template.new_context(variables, shared=True)))
 
-    return render
+
+def join_bounded(parts: Iterable[str]) -> str:
+    """The whole text; raises TemplateRenderError as soon as it is too long."""
+    size = 0
+    found = []
+    for part in parts:
+        size += len(part)
+        if size > TEXT_LIMIT:
+            raise TemplateRenderError(
+                f"the rendered text has more than {TEXT_LIMIT} characters. Let it say less.",
+                "output_too_large",
+            )
+        found.append(part)
+    return "".join(found)
 
 
 def value_field(expression: str) -> Field:

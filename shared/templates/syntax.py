@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -185,9 +185,23 @@ def _refer(node: nodes.Node, stored: set[str], findings: Findings) -> None:
         elif isinstance(found, nodes.Name) and found.ctx == "load" and found.name not in stored:
             _refer_name(found.name, findings)
         else:
-            if path is not None and path[0] == "run" and len(path) > 1 and path[1] not in RUN_FIELDS:
-                raise SyntaxProblem(f"run.{path[1]} does not exist; known are run.id and run.started_at")
+            if path is not None:
+                _check_run_field(path)
             waiting.extend(found.iter_child_nodes())
+
+
+def refer_path(path: Sequence[str], findings: Findings) -> None:
+    """Note what a path of constant names refers to. Raises SyntaxProblem."""
+    if path[0] == "nodes":
+        _refer_node(path, findings)
+    else:
+        _refer_name(path[0], findings)
+        _check_run_field(path)
+
+
+def _check_run_field(path: Sequence[str | None]) -> None:
+    if path[0] == "run" and len(path) > 1 and path[1] not in RUN_FIELDS:
+        raise SyntaxProblem(f"run.{path[1]} does not exist; known are run.id and run.started_at")
 
 
 def _path(node: nodes.Node) -> list[str | None] | None:
@@ -213,7 +227,7 @@ def _dynamic_parts(node: nodes.Node) -> Iterator[nodes.Node]:
         node = node.node
 
 
-def _refer_node(path: list[str | None], findings: Findings) -> None:
+def _refer_node(path: Sequence[str | None], findings: Findings) -> None:
     if len(path) < 2 or path[1] is None:
         raise SyntaxProblem("name the node: nodes.KEY.FIELD, with a constant key")
     findings.refer(path[1], path[2] if len(path) > 2 else None)

@@ -11,19 +11,20 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from shared.contracts.problems import FieldProblem
-from shared.templates.config import ConfigProblems, compile_config, escape, template_strings
+from shared.templates.config import ConfigProblems, compile_cached, escape, template_strings
 
 
 def config_findings(config: dict[str, Any], config_schema: dict[str, Any]) -> list[FieldProblem]:
     """Every finding, with its pointer into the config.
 
-    A template may stand where another type is wanted: what it gives is checked when it is rendered.
+    A template may stand where another type is wanted: what it gives is checked when it is rendered. The schema
+    must be one object as long as it stays the same (see compile_cached).
     """
     templated = set(template_strings(config))
     validator = _validator(orjson.dumps(config_schema))
     findings = [finding for error in validator.iter_errors(config) for finding in _findings(error, templated)]
     try:
-        compile_config(config, config_schema)
+        compile_cached(config, config_schema)
     except ConfigProblems as problems:
         findings += problems.findings
     return findings

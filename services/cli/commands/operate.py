@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated
 
 import nats.errors
 import psycopg
 import typer
+from rich.markup import escape
 
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
 from services.cli.options import DataDir, Json
@@ -55,9 +55,9 @@ def migrate(as_json: Json = False, data_dir: DataDir = None) -> None:
 
 
 def topology(
-    replicas: Annotated[int, typer.Option(min=1, max=5, help="Servers that hold each stream")] = int(
-        os.environ.get("PIPEWRIGHT_NATS_REPLICAS", "1")
-    ),
+    replicas: Annotated[
+        int, typer.Option(min=1, max=5, envvar="PIPEWRIGHT_NATS_REPLICAS", help="Servers that hold each stream")
+    ] = 1,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -91,6 +91,6 @@ def doctor(as_json: Json = False, data_dir: DataDir = None) -> None:
     else:
         for one in findings:
             mark = "[green]ok[/]   " if one.is_good else "[red]wrong[/]"
-            OUT.print(f"{mark} {one.check}: {one.detail}")
+            OUT.print(f"{mark} {escape(f'{one.check}: {one.detail}')}")
     if not all(one.is_good for one in findings):
         raise SystemExit(1)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from rich.markup import escape
 from rich.table import Table
 
 from services.cli.address import with_client
@@ -47,6 +48,8 @@ def read_document(file: Path) -> Any:
         return yaml.safe_load(text)
     except OSError as error:
         raise fail(f"{file} could not be read: {error.strerror}.", EXIT_USAGE) from error
+    except UnicodeDecodeError as error:
+        raise fail(f"{file} is not UTF-8 text.", EXIT_USAGE) from error
     except yaml.YAMLError as error:
         raise fail(f"{file} is neither YAML nor JSON: {error}", EXIT_USAGE) from error
 
@@ -65,7 +68,7 @@ def list_pipelines(as_json: Json = False, data_dir: DataDir = None) -> None:
     table = Table("slug", "name", "status", "version", "nodes", box=None)
     for found in page.pipelines:
         table.add_row(
-            found.slug, found.name, found.status.value, str(found.active_version or ""), str(found.node_count)
+            found.slug, escape(found.name), found.status.value, str(found.active_version or ""), str(found.node_count)
         )
     OUT.print(table if page.pipelines else "no pipelines yet; make one with 'pipewright apply FILE'")
 
@@ -81,10 +84,10 @@ def show(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None
     if as_json:
         print_json(found)
         return
-    OUT.print(f"[bold]{found.slug}[/] {found.name}: {found.status}, version {found.active_version or 'none'}")
+    OUT.print(f"[bold]{found.slug}[/] {escape(found.name)}: {found.status}, version {found.active_version or 'none'}")
     for node in found.nodes or []:
         targets = [
-            f"{edge.target}{f' ({edge.branch})' if edge.branch else ''}"
+            f"{edge.target}{f' ({escape(edge.branch)})' if edge.branch else ''}"
             for edge in found.edges or []
             if edge.source == node.key
         ]
@@ -114,5 +117,5 @@ def types(as_json: Json = False, data_dir: DataDir = None) -> None:
     table = Table("type", "status", "slots", "workers", "description", box=None)
     for kind in found:
         online = state("completed").replace("completed", "online") if kind.is_online else "offline"
-        table.add_row(kind.node_type, online, str(kind.slots), str(len(kind.workers)), kind.description)
+        table.add_row(kind.node_type, online, str(kind.slots), str(len(kind.workers)), escape(kind.description))
     OUT.print(table)

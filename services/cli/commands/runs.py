@@ -104,7 +104,9 @@ def show_end(ended: Run) -> None:
         where = f"node '{ended.error.node_key}': " if ended.error.node_key else ""
         OUT.print(f"  {where}{escape(ended.error.message)}")
     for key, output in (ended.output or {}).items():
-        text = output["text"] if set(output) >= {"text"} else orjson.dumps(output, option=orjson.OPT_INDENT_2).decode()
+        text = output.get("text")
+        if not isinstance(text, str):
+            text = orjson.dumps(output, option=orjson.OPT_INDENT_2).decode()
         OUT.print(f"[bold]{key}[/]")
         OUT.print(escape(text))
 

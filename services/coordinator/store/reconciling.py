@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from services.coordinator.decision import NodeRef
+from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
+from services.coordinator.store.settling import found_by
+from shared.contracts.states import NodeStatus
 from shared.postgres import Connection, as_json
 
 
@@ -20,7 +22,7 @@ async def extend_leases(connection: Connection, beats: list[dict[str, Any]], lea
 async def load_expired(connection: Connection) -> list[dict[str, Any]]:
     """Attempts whose lease is over."""
     cursor = await connection.execute(
-        "SELECT run_id, node_key, node_type, attempt, started_at, dispatched_at FROM runs.node_results "
+        "SELECT run_id::text AS run_id, node_key, node_type, attempt, started_at, dispatched_at FROM runs.node_results "
         "WHERE lease_until < clock_timestamp() AND status = 'running' ORDER BY run_id LIMIT 500"
     )
     return await cursor.fetchall()
@@ -30,8 +32,8 @@ async def forget_leases(connection: Connection, nodes: Iterable[NodeRef]) -> Non
     """Their messages wait in the stream again; the worker that takes one will say so."""
     await connection.execute(
         "UPDATE runs.node_results AS node SET lease_until = NULL, started_at = NULL "
-        "FROM json_to_recordset(%s::json) AS back (run_id uuid, node_key text) "
-        "WHERE node.run_id = back.run_id AND node.node_key = back.node_key AND node.status = 'running' "
+        "FROM json_to_recordset(%s::json) AS back (run_id uuid, node_key text, leaves runs.node_status) "
+        "WHERE node.run_id = back.run_id AND node.node_key = back.node_key AND node.status = back.leaves "
         "AND node.lease_until < clock_timestamp()",
         (as_json(_references(nodes)),),
     )
@@ -40,7 +42,7 @@ async def forget_leases(connection: Connection, nodes: Iterable[NodeRef]) -> Non
 async def load_due(connection: Connection) -> list[NodeRef]:
     """Nodes whose next attempt is due."""
     cursor = await connection.execute(
-        "SELECT run_id, node_key FROM runs.node_results WHERE retry_at <= clock_timestamp() "
+        "SELECT run_id::text AS run_id, node_key FROM runs.node_results WHERE retry_at <= clock_timestamp() "
         "ORDER BY retry_at LIMIT 1000"
     )
     return [(row["run_id"], row["node_key"]) for row in await cursor.fetchall()]
@@ -63,29 +65,28 @@ async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> lis
     return [(row["run_id"], row["node_key"]) for row in await cursor.fetchall()]
 
 
-async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[tuple[UUID, str], int]:
+async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[tuple[RunId, str], int]:
     """Lanes with waiting nodes and room: how many may go."""
     rows = [{"node_type": kind, "size": size} for kind, size in windows.items()]
     cursor = await connection.execute(query("load_room"), (as_json(rows),))
     return {(row["run_id"], row["node_type"]): row["most"] for row in await cursor.fetchall()}
 
 
-async def lock_free_runs(connection: Connection, run_ids: Iterable[UUID]) -> set[UUID]:
+async def lock_free_runs(connection: Connection, run_ids: Iterable[RunId]) -> set[RunId]:
     """Lock those of these runs that go on and that nobody else holds."""
     cursor = await connection.execute(query("lock_for_sweep"), (sorted(set(run_ids)),))
     return {row["id"] for row in await cursor.fetchall()}
 
 
-async def send_again(connection: Connection, nodes: Iterable[NodeRef]) -> list[dict[str, Any]]:
-    """Raise the dispatch number; returns the nodes as they are now."""
-    cursor = await connection.execute(query("send_again"), (as_json(_references(nodes)),))
-    return await cursor.fetchall()
+async def send_again(connection: Connection, nodes: Iterable[NodeRef]) -> list[list[Any]]:
+    """Raise the dispatch number; returns the nodes as they are now (see node_state)."""
+    return await found_by(await connection.execute(query("send_again"), (as_json(_references(nodes)),)))
 
 
-async def load_silent_runs(connection: Connection, silent_s: float) -> list[UUID]:
+async def load_silent_runs(connection: Connection, silent_s: float) -> list[RunId]:
     """Runs that go on but have nothing in flight, nothing waiting for room and no retry to come."""
     cursor = await connection.execute(
-        "SELECT run.id FROM runs.pipeline_runs AS run "
+        "SELECT run.id::text AS id FROM runs.pipeline_runs AS run "
         "WHERE run.finished_at IS NULL AND run.status = 'running' "
         "AND run.changed_at < clock_timestamp() - make_interval(secs => %s) "
         "AND NOT EXISTS (SELECT FROM runs.node_results AS node WHERE node.run_id = run.id "
@@ -95,7 +96,7 @@ async def load_silent_runs(connection: Connection, silent_s: float) -> list[UUID
     return [row["id"] for row in await cursor.fetchall()]
 
 
-async def load_branches(connection: Connection, run_id: UUID) -> dict[str, str | None]:
+async def load_branches(connection: Connection, run_id: RunId) -> dict[str, str | None]:
     """The branches that this run's completed nodes took."""
     cursor = await connection.execute(
         "SELECT node_key, output->>'branch' AS branch FROM runs.node_results "
@@ -106,4 +107,5 @@ async def load_branches(connection: Connection, run_id: UUID) -> dict[str, str |
 
 
 def _references(nodes: Iterable[NodeRef]) -> list[dict[str, str]]:
-    return [{"run_id": str(run_id), "node_key": key} for run_id, key in nodes]
+    """Running ones; the state they leave goes along, since a constant in the statement misleads the planner."""
+    return [{"run_id": run_id, "node_key": key, "leaves": NodeStatus.RUNNING} for run_id, key in nodes]

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
 from shared.postgres import Connection, as_json
 
 
 async def insert_runs(
     connection: Connection, runs: Sequence[dict[str, Any]], windows: Mapping[str, int]
-) -> dict[UUID, datetime | None]:
+) -> dict[RunId, datetime | None]:
     """Insert the runs that are not there yet, with their nodes; returns when each of those began."""
     sizes = [{"node_type": kind, "size": size} for kind, size in windows.items()]
     cursor = await connection.execute(
@@ -22,9 +23,10 @@ async def insert_runs(
     return {row["id"]: row["started_at"] for row in await cursor.fetchall()}
 
 
-async def find_by_id(connection: Connection, run_ids: Iterable[UUID]) -> list[dict[str, Any]]:
+async def find_by_id(connection: Connection, run_ids: Iterable[RunId]) -> list[dict[str, Any]]:
     cursor = await connection.execute(
-        "SELECT id, status::text AS status, request_sha256 FROM runs.pipeline_runs WHERE id = ANY(%s)",
+        "SELECT id::text AS id, status::text AS status, request_sha256 "
+        "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[])",
         (list(run_ids),),
     )
     return await cursor.fetchall()
@@ -34,7 +36,8 @@ async def find_by_key(connection: Connection, keys: Iterable[tuple[UUID, str]]) 
     """The runs that were started with these idempotency keys of these pipelines."""
     wanted = [{"pipeline_id": str(pipeline_id), "key": key} for pipeline_id, key in keys]
     cursor = await connection.execute(
-        "SELECT run.id, run.status::text AS status, run.request_sha256, run.pipeline_id, run.idempotency_key "
+        "SELECT run.id::text AS id, run.status::text AS status, run.request_sha256, "
+        "run.pipeline_id, run.idempotency_key "
         "FROM json_to_recordset(%s::json) AS wanted (pipeline_id uuid, key text) "
         "JOIN runs.pipeline_runs AS run "
         "ON run.pipeline_id = wanted.pipeline_id AND run.idempotency_key = wanted.key",

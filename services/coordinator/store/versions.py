@@ -40,11 +40,11 @@ async def copy_version(connection: Connection, version: CompiledVersion, nodes: 
             )
 
 
-async def load_facts(connection: Connection, run_ids: Iterable[UUID]) -> list[dict[str, Any]]:
+async def load_facts(connection: Connection, run_ids: Iterable[str]) -> list[dict[str, Any]]:
     """What never changes about these runs."""
     cursor = await connection.execute(
-        "SELECT id, version_id, input, started_at, traceparent "
-        "FROM runs.pipeline_runs WHERE id = ANY(%s) AND version_id IS NOT NULL",
+        "SELECT id::text AS id, version_id, input, started_at, traceparent "
+        "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[]) AND version_id IS NOT NULL",
         (list(run_ids),),
         prepare=True,
     )

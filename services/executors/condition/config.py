@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
 
-from services.executors.kit.node_type import NodeConfig
+from services.executors.kit.node_config import NodeConfig
 
 #: A whole Jinja2 expression, without braces; arrives as its value.
 Expression = Annotated[Any, Field(json_schema_extra={"type": "string", "format": "expression"})]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.executors.kit.node_type import NodeConfig
+from services.executors.kit.node_config import NodeConfig
 
 
 class HttpRequestConfig(NodeConfig):

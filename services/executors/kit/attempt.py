@@ -78,11 +78,25 @@ class Attempts:
         context = self._context(prepared.ready)
         try:
             async with asyncio.timeout(prepared.ready.timeout_s):
-                outcome = await self._complete(prepared, context)
+                outcome = await self._outcome(prepared, context)
         except TimeoutError:
             outcome = timed_out(prepared.ready.timeout_s)
+        return self.result(prepared.ready, outcome, started_at, context.metadata)
+
+    async def run_fast(self, prepared: Prepared) -> bytes:
+        """As `run`, for what neither waits nor renders in a child: no timer is needed."""
+        started_at = self._clock.now()
+        context = self._context(prepared.ready)
+        outcome = await self._outcome(prepared, context)
+        return self.result(prepared.ready, outcome, started_at, context.metadata)
+
+    async def _outcome(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
+        try:
+            return await self._complete(prepared, context)
         except NodeError as error:
-            outcome = failed(error)
+            return failed(error)
+        except TimeoutError:
+            return timed_out(prepared.ready.timeout_s)
         except Exception:
             log.exception(
                 "a node type raised what it should not",
@@ -90,20 +104,9 @@ class Attempts:
                 node_key=context.node_key,
                 node_type=self._type.name,
             )
-            outcome = failed(
+            return failed(
                 PermanentNodeError("internal_error", f"The node type {self._type.name} has a fault. Its log says more.")
             )
-        return self.result(prepared.ready, outcome, started_at, context.metadata)
-
-    async def run_fast(self, prepared: Prepared) -> bytes:
-        """As `run`, for what neither waits nor renders in a child: no timer is needed."""
-        started_at = self._clock.now()
-        context = self._context(prepared.ready)
-        try:
-            outcome = await self._complete(prepared, context)
-        except NodeError as error:
-            outcome = failed(error)
-        return self.result(prepared.ready, outcome, started_at, context.metadata)
 
     async def _complete(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
         rendered = await self._render(prepared)

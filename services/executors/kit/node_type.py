@@ -6,15 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from services.executors.kit.node_config import NodeConfig
 from shared.contracts.nodes import NodeTypeAnnounced
-
-
-class NodeConfig(BaseModel):
-    """The base of every type's config: an unknown field is an error, so that a typing error is found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(slots=True)

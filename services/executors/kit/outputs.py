@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from services.executors.kit.errors import PermanentNodeError
+from shared.storable import holds_zero_character
 
 #: The most that an output may have; the coordinator holds the same limit.
 OUTPUT_LIMIT = 16 * 1024 * 1024
@@ -23,7 +24,7 @@ def encode_output(output: dict[str, Any]) -> bytes:
         body = orjson.dumps(output)
     except TypeError as error:
         raise _unstorable(f"something that is not JSON: {error}") from error
-    if b"\\u0000" in body:
+    if holds_zero_character(body):
         raise _unstorable("the character U+0000")
     if len(body) > OUTPUT_LIMIT:
         raise PermanentNodeError(

@@ -19,7 +19,7 @@ from services.executors.kit.node_type import NodeType
 from services.executors.kit.result_publisher import Finished, ResultPublisher
 from shared.bus.dead_letters import park
 from shared.bus.publish import Publisher
-from shared.bus.pull import Pull
+from shared.bus.pull import Pull, deliveries
 from shared.clock import Clock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
@@ -87,9 +87,9 @@ class Worker:
             return Finished(message, None)
         if str(ready.run_id) in self._ended_runs:
             return Finished(message, None)
-        deliveries = message.metadata.num_delivered
-        if deliveries > MOST_DELIVERIES:
-            return Finished(message, self._result(ready, worker_died(deliveries)))
+        delivered = deliveries(message)
+        if delivered > MOST_DELIVERIES:
+            return Finished(message, self._result(ready, worker_died(delivered)))
         if ready.inputs is not None and self._type.is_fast:
             try:
                 prepared = await self._attempts.prepare(ready)

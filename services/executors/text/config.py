@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from services.executors.kit.node_type import NodeConfig
+from services.executors.kit.node_config import NodeConfig
 
 
 class TextConfig(NodeConfig):

@@ -4,10 +4,13 @@ WITH held AS (
       FROM json_to_recordset(%(beats)s::json) AS beat (
                run_id uuid, node_key text, attempt int, started_at timestamptz
            )
-      JOIN runs.node_results AS node
-           ON node.run_id = beat.run_id AND node.node_key = beat.node_key
-          AND node.attempt = beat.attempt AND node.status = 'running'
-       FOR UPDATE OF node SKIP LOCKED
+     CROSS JOIN LATERAL (
+               SELECT run_id, node_key
+                 FROM runs.node_results
+                WHERE run_id = beat.run_id AND node_key = beat.node_key
+                  AND attempt = beat.attempt AND status = 'running'
+                  FOR UPDATE SKIP LOCKED
+           ) AS node
 )
 UPDATE runs.node_results AS node
    SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),

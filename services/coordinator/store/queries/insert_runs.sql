@@ -29,4 +29,4 @@ WITH started AS (
       JOIN json_to_recordset(%(windows)s::json) AS room (node_type text, size int)
            ON room.node_type = node.node_type
 )
-SELECT id, started_at FROM started
+SELECT id::text AS id, started_at FROM started

@@ -1,4 +1,4 @@
-SELECT node.run_id, node.node_key, node.status::text AS status, coalesce(node.output, payload.body) AS output,
+SELECT node.run_id::text AS run_id, node.node_key, node.status::text AS status, coalesce(node.output, payload.body) AS output,
        node.error
   FROM json_to_recordset(%s::json) AS wanted (run_id uuid, node_key text)
   JOIN runs.node_results AS node ON node.run_id = wanted.run_id AND node.node_key = wanted.node_key

@@ -1,5 +1,7 @@
-SELECT node.run_id, node.node_key, node.node_type, node.status::text AS status, node.attempt, node.dispatch,
-       node.waiting_for, node.live, TRUE AS is_waiting_for_room, FALSE AS is_waiting_for_retry
+SELECT coalesce(json_agg(json_build_array(
+           node.run_id, node.node_key, node.node_type, node.status, node.attempt, node.dispatch,
+           node.waiting_for, node.live, TRUE, FALSE
+       ) ORDER BY node.ready_at, node.node_index), '[]') AS found
   FROM json_to_recordset(%s::json) AS lane (run_id uuid, node_type text, most int)
  CROSS JOIN LATERAL (
            SELECT *

@@ -1,29 +1,36 @@
-WITH changed AS (
+WITH new AS MATERIALIZED (
+    SELECT *
+      FROM json_to_recordset(%(nodes)s::json) AS node (
+               run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
+               attempt int, dispatch int, waiting_for int, live int,
+               is_waiting_for_room boolean, retry_delay_s double precision,
+               outcome runs.attempt_outcome, worker text,
+               started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
+           )
+), changed AS (
     UPDATE runs.node_results AS node
        SET status = new.status,
            attempt = new.attempt,
-           dispatch = new.dispatch,
-           waiting_for = new.waiting_for,
-           live = new.live,
+           dispatch = coalesce(new.dispatch, node.dispatch),
+           waiting_for = coalesce(new.waiting_for, node.waiting_for),
+           live = coalesce(new.live, node.live),
            ready_at = CASE WHEN new.is_waiting_for_room THEN coalesce(node.ready_at, clock_timestamp()) END,
            retry_at = CASE
                           WHEN new.retry_delay_s IS NOT NULL
                           THEN clock_timestamp() + make_interval(secs => new.retry_delay_s)
-                          WHEN new.status = 'pending' AND NOT new.is_waiting_for_room THEN node.retry_at
+                          WHEN new.status = 'pending' AND new.is_waiting_for_room IS NOT TRUE THEN node.retry_at
                       END,
            dispatched_at = CASE WHEN new.status = 'running' THEN clock_timestamp() ELSE node.dispatched_at END,
            lease_until = NULL,
            started_at = CASE WHEN new.status = 'running' THEN NULL ELSE coalesce(new.started_at, node.started_at) END,
-           finished_at = CASE WHEN new.status = 'skipped' THEN clock_timestamp() ELSE new.finished_at END,
+           finished_at = CASE
+                             WHEN new.status NOT IN ('pending', 'running')
+                             THEN coalesce(new.finished_at, clock_timestamp())
+                         END,
            output = new.output,
-           error = new.error,
+           error = CASE WHEN new.status = 'failed' THEN new.error END,
            metadata = coalesce(new.metadata, node.metadata)
-      FROM json_to_recordset(%(nodes)s::json) AS new (
-               run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
-               attempt int, dispatch int, waiting_for int, live int,
-               is_waiting_for_room boolean, retry_delay_s double precision,
-               started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
-           )
+      FROM new
      WHERE node.run_id = new.run_id AND node.node_key = new.node_key AND node.status = new.leaves
     RETURNING 1
 ), tried AS (
@@ -31,10 +38,8 @@ WITH changed AS (
            (run_id, node_key, attempt, outcome, worker, error, metadata, started_at, finished_at)
     SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at,
            coalesce(finished_at, clock_timestamp())
-      FROM json_to_recordset(%(attempts)s::json) AS new (
-               run_id uuid, node_key text, attempt int, outcome runs.attempt_outcome, worker text,
-               error json, metadata json, started_at timestamptz, finished_at timestamptz
-           )
+      FROM new
+     WHERE outcome IS NOT NULL
 ), moved AS (
     UPDATE runs.pipeline_runs AS run
        SET status = new.status,
@@ -45,9 +50,9 @@ WITH changed AS (
            finished_at = CASE WHEN new.status IN ('completed', 'failed') THEN clock_timestamp() END,
            changed_at = clock_timestamp()
       FROM json_to_recordset(%(runs)s::json) AS new (
-               id uuid, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
+               id uuid, leaves runs.run_status, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
            )
-     WHERE run.id = new.id AND run.status = 'running'
+     WHERE run.id = new.id AND run.status = new.leaves
     RETURNING 1
 )
 SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), %(node_count)s),

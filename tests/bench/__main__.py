@@ -1,0 +1,77 @@
+"""`python -m tests.bench [W1 W3 ...]`: measures the floor and the workloads on a stack of its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from tests.bench import floor
+from tests.bench.driver import Driver
+from tests.bench.figures import Figure, as_lines, print_figures
+from tests.bench.stubs import Stubs, stubs
+from tests.bench.workloads import WORKLOADS, Bench
+from tests.stack import Stack
+
+CONSOLE = Console(width=220 if not sys.stdout.isatty() else None)
+PROGRESS = Console(stderr=True)
+
+
+def bench(
+    workloads: Annotated[list[str] | None, typer.Argument(help="Which; all without it")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the JSON lines here, not to the end")] = None,
+) -> None:
+    """Measure the floor and the workloads; absolute targets are stretched where the echo is slower."""
+    chosen = [name.upper() for name in workloads or WORKLOADS]
+    if unknown := set(chosen) - WORKLOADS.keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: known are {', '.join(WORKLOADS)}")
+    with tempfile.TemporaryDirectory(prefix="pipewright-bench-") as folder, stubs() as servers:
+        environment = {
+            "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{servers.port}",
+            "PIPEWRIGHT_LLM_URLS": f"bench={servers.url}/v1",
+        }
+        with Stack(Path(folder), environment) as stack:
+            figures = uvloop.run(_measure(stack, servers, chosen))
+    print_figures(CONSOLE, figures)
+    lines = as_lines(figures)
+    if json_file is None:
+        sys.stdout.write("\n" + lines)
+    else:
+        json_file.write_text(lines)
+
+
+async def _measure(stack: Stack, servers: Stubs, chosen: list[str]) -> list[Figure]:
+    status = stack.status()
+    PROGRESS.print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; measuring the floor ..."
+    )
+    ground = await _floor(status["nats"], status["postgres"])
+    figures = [
+        Figure("floor", "echo", ground["echo_per_s"], "/s"),
+        Figure("floor", "echo alone, p50", ground["echo_ms"], "ms"),
+        Figure("floor", "commit, p50", ground["commit_ms"], "ms"),
+    ]
+    async with Driver.connect(status["nats"]) as driver:
+        for name in chosen:
+            PROGRESS.print(f"measuring {name}: {(WORKLOADS[name].__doc__ or '').split(': ', 1)[1]}")
+            measured = await WORKLOADS[name](Bench(stack, driver, servers, ground))
+            figures += [figure.scaled(ground["echo_per_s"]) for figure in measured]
+    return figures
+
+
+async def _floor(nats_url: str, database_url: str) -> dict[str, float]:
+    """In a process of its own, as its loops are."""
+    import asyncio
+
+    return await asyncio.to_thread(floor.measure, nats_url, database_url)
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,82 @@
+"""Figures with their targets, as a table for people and as lines for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from statistics import quantiles
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+#: The echo rate of the machine on which the absolute targets were set.
+REFERENCE_ECHO_PER_S = 31_000
+#: From here on a machine counts as quiet, and absolute targets hold as they are.
+QUIET_ECHO_PER_S = 25_000
+
+
+@dataclass
+class Figure:
+    workload: str
+    name: str
+    value: float
+    unit: str
+    #: The most it must be, or the least where more is better; None where there is no target.
+    must: float | None = None
+    aim: float | None = None
+    more_is_better: bool = False
+    #: Of the floor that belongs to it.
+    ratio: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def scaled(self, echo_per_s: float) -> Figure:
+        """On a busy machine absolute targets in seconds and rates are stretched by what the echo lost."""
+        if self.must is None or echo_per_s >= QUIET_ECHO_PER_S or self.unit not in ("s", "ms", "/s"):
+            return self
+        factor = REFERENCE_ECHO_PER_S / echo_per_s
+        if self.more_is_better:
+            factor = 1 / factor
+        aim = self.aim * factor if self.aim is not None else None
+        return Figure(**{**asdict(self), "must": self.must * factor, "aim": aim})
+
+    @property
+    def verdict(self) -> str:
+        if self.must is None:
+            return ""
+        if self.aim is not None and self._meets(self.aim):
+            return "aim"
+        return "must" if self._meets(self.must) else "MISSED"
+
+    def _meets(self, target: float) -> bool:
+        return self.value >= target if self.more_is_better else self.value <= target
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+
+
+def print_figures(console: Console, figures: list[Figure]) -> None:
+    table = Table("", "figure", "value", "must", "aim", "verdict", "ratio to floor", "detail", box=None)
+    for figure in figures:
+        table.add_row(
+            figure.workload,
+            figure.name,
+            f"{figure.value:,.3g} {figure.unit}" if figure.value < 100 else f"{figure.value:,.0f} {figure.unit}",
+            _target(figure, figure.must),
+            _target(figure, figure.aim),
+            figure.verdict,
+            f"{figure.ratio:.2f}" if figure.ratio is not None else "",
+            "  ".join(f"{name} {value}" for name, value in figure.detail.items()),
+        )
+    console.print(table)
+
+
+def _target(figure: Figure, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{'>=' if figure.more_is_better else '<='} {value:,.3g}"
+
+
+def as_lines(figures: list[Figure]) -> str:
+    return "".join(orjson.dumps({**asdict(figure), "verdict": figure.verdict}).decode() + "\n" for figure in figures)

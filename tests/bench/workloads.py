@@ -1,0 +1,214 @@
+"""The workloads W1 to W7."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import httpx
+
+from tests.bench import graphs
+from tests.bench.driver import Driver
+from tests.bench.figures import Figure, percentile
+from tests.bench.machine import Usage, pss_mb
+from tests.bench.stubs import Stubs
+from tests.stack import API_KEY, Stack
+
+
+@dataclass
+class Bench:
+    """What a workload measures with."""
+
+    stack: Stack
+    driver: Driver
+    stubs: Stubs
+    floor: dict[str, float]
+
+    def usage(self) -> Usage:
+        return Usage(self.stack.pids())
+
+
+async def hops(bench: Bench) -> list[Figure]:
+    """W1: a chain of 10, one run at a time."""
+    slug = await bench.driver.apply(graphs.chain(10))
+    for _ in range(5):
+        await bench.driver.run(slug)
+    found: list[float] = []
+    with bench.usage() as usage:
+        for _ in range(30):
+            run_ids, _ = await bench.driver.run(slug)
+            run = await bench.driver.read(run_ids[0])
+            starts = [node.started_at for node in run.node_results or [] if node.started_at is not None]
+            found += [(later - earlier).total_seconds() * 1000 for earlier, later in pairwise(starts)]
+    floor_ms = bench.floor["echo_ms"] + bench.floor["commit_ms"]
+    p50 = median(found)
+    return [
+        Figure("W1", "hop p50", p50, "ms", detail=_machine(usage)),
+        Figure("W1", "hop p50 / (echo + commit)", p50 / floor_ms, "x", must=3, aim=1.6, ratio=p50 / floor_ms),
+        Figure("W1", "hop p99", percentile(found, 99), "ms", must=6, aim=3),
+    ]
+
+
+async def narrow_fan(bench: Bench) -> list[Figure]:
+    """W2: 1 -> 200 -> 1."""
+    slug = await bench.driver.apply(graphs.fan(200))
+    await bench.driver.run(slug)
+    with bench.usage() as usage:
+        walls = [(await bench.driver.run(slug))[1] for _ in range(5)]
+    wall_ms = median(walls) * 1000
+    return [
+        Figure(
+            "W2",
+            "wall",
+            wall_ms,
+            "ms",
+            must=50,
+            aim=20,
+            detail={"ms a node": round(wall_ms / 202, 3)} | _machine(usage),
+        )
+    ]
+
+
+async def many_runs(bench: Bench) -> list[Figure]:
+    """W3: 1,000 runs of a; b, c; d; e at once."""
+    slug = await bench.driver.apply(graphs.diamond())
+    await bench.driver.run(slug, 50)
+    with bench.usage() as usage:
+        run_ids, wall_s = await bench.driver.run(slug, 1000)
+    runs = await asyncio.gather(*(bench.driver.client.get_run(run_id) for run_id in run_ids[::10]))
+    durations = [run.duration_ms for run in runs if run.duration_ms is not None]
+    nodes = 5 * len(run_ids)
+    rate = nodes / wall_s
+    ratio = rate / bench.floor["echo_per_s"]
+    cpu_ms = {name: round(1000 * seconds / nodes, 3) for name, seconds in usage.cpu_s.items() if seconds}
+    return [
+        Figure("W3", "nodes", rate, "/s", detail=_machine(usage)),
+        Figure("W3", "nodes/s / echo", 100 * ratio, "%", must=30, aim=65, more_is_better=True, ratio=ratio),
+        Figure("W3", "run p50", median(durations), "ms"),
+        Figure("W3", "run p99", percentile(durations, 99), "ms"),
+        Figure("W3", "CPU a node", 1000 * sum(usage.cpu_s.values()) / nodes, "CPU ms", detail=cpu_ms),
+    ]
+
+
+async def wide_fan(bench: Bench) -> list[Figure]:
+    """W4: 1 -> 10,000 -> 1, and a node's time against one of W2."""
+    narrow, wide = await bench.driver.apply(graphs.fan(200)), await bench.driver.apply(graphs.fan(10_000))
+    await bench.driver.run(narrow)
+    narrow_s = median([(await bench.driver.run(narrow))[1] for _ in range(5)])
+    await bench.driver.run(wide)
+    with bench.usage() as usage:
+        walls = [(await bench.driver.run(wide))[1] for _ in range(3)]
+    wall_s = median(walls)
+    ratio = (wall_s / 10_002) / (narrow_s / 202)
+    cpu_ms = {name: round(1000 * seconds / 30_006, 3) for name, seconds in usage.cpu_s.items() if seconds}
+    return [
+        Figure(
+            "W4",
+            "wall",
+            wall_s,
+            "s",
+            must=1.2,
+            aim=0.5,
+            detail={"ms a node": round(wall_s / 10.002, 4)} | _machine(usage),
+        ),
+        Figure("W4", "a node / a node of W2", ratio, "x", must=1.0),
+        Figure("W4", "CPU a node", sum(cpu_ms.values()), "CPU ms", detail=cpu_ms),
+    ]
+
+
+async def by_rest(bench: Bench) -> list[Figure]:
+    """W5: text -> HTTP GET -> LLM -> text by REST with ?wait."""
+    slug = await bench.driver.apply(graphs.content(f"{bench.stubs.url}/items/1"))
+    bench.stubs.set_delay(0)
+    async with _rest(bench) as client:
+        await _execute(client, slug, 20, 20)
+        alone, _ = await _execute(client, slug, 100, 1)
+        with bench.usage() as usage:
+            _, wall_s = await _execute(client, slug, 1000, 50)
+    return [
+        Figure("W5", "at 1, p50", median(alone), "ms", must=15, aim=8),
+        Figure("W5", "at 1, p99", percentile(alone, 99), "ms"),
+        Figure("W5", "at 50", 1000 / wall_s, "/s", must=200, aim=500, more_is_better=True, detail=_machine(usage)),
+    ]
+
+
+async def slow_model(bench: Bench) -> list[Figure]:
+    """W6: the same with a model that takes 500 ms, 200 at once."""
+    slug = await bench.driver.apply(graphs.content(f"{bench.stubs.url}/items/1"))
+    async with _rest(bench) as client:
+        bench.stubs.set_delay(0)
+        await _execute(client, slug, 200, 200)
+        bench.stubs.set_delay(0.5)
+        bench.stubs.most_calls()
+        with bench.usage() as usage:
+            _, wall_s = await _execute(client, slug, 1000, 200)
+    bench.stubs.set_delay(0)
+    return [
+        Figure("W6", "runs", 1000 / wall_s, "/s", must=250, aim=380, more_is_better=True, detail=_machine(usage)),
+        Figure("W6", "model calls in flight", bench.stubs.most_calls(), "", must=200, more_is_better=True),
+    ]
+
+
+async def idle(bench: Bench) -> list[Figure]:
+    """W7: 10 s without work; what it costs to be there."""
+    pids = {name: pid for name, pid in bench.stack.pids().items() if not name.startswith("demo")}
+    supervisor = bench.stack.supervisor_pid()
+    with Usage(pids) as usage:
+        await asyncio.sleep(10)
+    memory = {name: round(pss_mb(pid), 1) for name, pid in pids.items()}
+    memory["supervisor"] = round(pss_mb(supervisor) - sum(pss_mb(pid) for pid in bench.stack.pids().values()), 1)
+    percent = 100 * sum(usage.cpu_s.values()) / usage.wall_s
+    return [
+        Figure("W7", "CPU of a core", percent, "%", must=3, aim=1, detail=_machine(usage)),
+        Figure("W7", "memory", sum(memory.values()), "MB", must=400, aim=300, detail=memory),
+        Figure("W7", "ready after", bench.stack.ready_after_s, "s", must=8, aim=4),
+    ]
+
+
+WORKLOADS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
+    "W1": hops,
+    "W2": narrow_fan,
+    "W3": many_runs,
+    "W4": wide_fan,
+    "W5": by_rest,
+    "W6": slow_model,
+    "W7": idle,
+}
+
+
+def _machine(usage: Usage) -> dict[str, Any]:
+    return {"client": f"{usage.client_s} s", "other work": f"{usage.others_percent} % of a core"}
+
+
+def _rest(bench: Bench) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"{bench.stack.gateway}/api/v3",
+        headers={"Authorization": f"Bearer {API_KEY}"},
+        timeout=60,
+        limits=httpx.Limits(max_connections=200, max_keepalive_connections=200),
+    )
+
+
+async def _execute(client: httpx.AsyncClient, slug: str, count: int, at_once: int) -> tuple[list[float], float]:
+    """Each caller sends its next request when it has its answer; times in ms, and the wall in s."""
+    times: list[float] = []
+    numbers = iter(range(count))
+
+    async def caller() -> None:
+        for number in numbers:
+            began = time.perf_counter()
+            answer = await client.post(f"/pipelines/{slug}/execute?wait=30", json={"input": {"n": number}})
+            times.append((time.perf_counter() - began) * 1000)
+            if answer.status_code != 200 or answer.json()["status"] != "completed":
+                raise RuntimeError(f"{answer.status_code}: {answer.text[:500]}")
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(caller())
+    return times, time.perf_counter() - began
