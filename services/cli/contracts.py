@@ -16,8 +16,9 @@ from shared.contracts.message import Message
 
 
 def message_classes() -> list[type[Message]]:
-    """Every message, by name."""
-    return sorted(Message.__subclasses__(), key=lambda kind: kind.name)
+    """Every message of `shared.contracts`, by name."""
+    ours = [kind for kind in Message.__subclasses__() if kind.__module__.startswith("shared.contracts.")]
+    return sorted(ours, key=lambda kind: kind.name)
 
 
 def documents() -> dict[str, str]:

@@ -74,4 +74,6 @@ async def _floor(nats_url: str, database_url: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    typer.run(bench)
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(bench)
+    app()

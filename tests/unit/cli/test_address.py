@@ -1,0 +1,78 @@
+"""Where commands find a running Pipewright."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.cli.address import data_dir_of, database_url_of, nats_url_of
+from services.cli.local.state import STATE_FILE, STATUS_FILE, LocalState, load_state, save_state
+from services.cli.output import EXIT_UNAVAILABLE
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PIPEWRIGHT_DATA_DIR", "PIPEWRIGHT_NATS_URL", "PIPEWRIGHT_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> LocalState:
+    """A stack that was started in `tmp_path`."""
+    state = LocalState(nats_port=4333, postgres_port=5433)
+    save_state(tmp_path, state)
+    (tmp_path / STATUS_FILE).write_text('{"nats": "nats://from-status"}')
+    return state
+
+
+def test_the_data_directory_that_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PIPEWRIGHT_DATA_DIR", "/other")
+    assert data_dir_of(tmp_path) == tmp_path
+
+
+def test_the_environment_names_the_data_directory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIPEWRIGHT_DATA_DIR", "/other")
+    assert data_dir_of(None) == Path("/other")
+
+
+def test_else_the_data_is_where_the_command_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert data_dir_of(None) == tmp_path / ".pipewright"
+
+
+def test_the_environment_names_the_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: LocalState):
+    monkeypatch.setenv("PIPEWRIGHT_NATS_URL", "nats://there")
+    monkeypatch.setenv("PIPEWRIGHT_DATABASE_URL", "postgresql://there")
+    assert (nats_url_of(tmp_path), database_url_of(tmp_path)) == ("nats://there", "postgresql://there")
+
+
+def test_else_the_stack_in_the_data_directory_is_used(tmp_path: Path, started: LocalState):
+    assert (nats_url_of(tmp_path), database_url_of(tmp_path)) == ("nats://from-status", started.database_url)
+
+
+@pytest.mark.parametrize("find", [nats_url_of, database_url_of], ids=["NATS", "Postgres"])
+def test_where_nothing_was_started_the_words_say_what_to_do(
+    find: Callable[[Path], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as caught:
+        find(tmp_path)
+    assert caught.value.code == EXIT_UNAVAILABLE
+    assert "Start it with 'pipewright up', or set PIPEWRIGHT_" in capsys.readouterr().err
+
+
+def test_what_the_stack_keeps_is_readable_by_its_user_alone(tmp_path: Path, started: LocalState):
+    assert stat.S_IMODE((tmp_path / STATE_FILE).stat().st_mode) == 0o600
+
+
+def test_the_next_start_has_the_same_passwords_and_keys(tmp_path: Path, started: LocalState):
+    assert load_state(tmp_path) == started
+
+
+def test_two_installations_have_different_secrets():
+    first, second = LocalState(), LocalState()
+    assert {first.secret, first.api_key, first.nats_password}.isdisjoint(
+        {second.secret, second.api_key, second.nats_password}
+    )

@@ -1,0 +1,139 @@
+"""Refusals: every one is problem details, in words that say what, where and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import FastAPI, Query, Request
+from structlog.testing import capture_logs
+
+from services.gateway.bodies import read_json, read_object
+from services.gateway.keys import UnauthorizedError
+from services.gateway.problems import add_problem_handlers
+from shared.contracts.problems import FieldProblem, Problem
+from shared.errors import ConflictError, InvalidError, NotFoundError, ServiceError, TooLargeError, UnavailableError
+
+
+def app() -> FastAPI:
+    """Routes that read bodies and refuse, without anything behind them."""
+    made = FastAPI()
+    add_problem_handlers(made)
+
+    @made.get("/limited")
+    async def limited(limit: Annotated[int, Query(ge=1)]) -> int:
+        return limit
+
+    @made.post("/json")
+    async def json(request: Request) -> object:
+        return await read_json(request, limit=100)
+
+    @made.post("/object")
+    async def object_(request: Request) -> object:
+        return await read_object(request)
+
+    @made.get("/fault")
+    async def fault() -> None:
+        raise RuntimeError("a secret of ours")
+
+    return made
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app(), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as made:
+        yield made
+
+
+async def answer_to(error: ServiceError) -> httpx.Response:
+    """What a caller gets when a route raises this."""
+    made = app()
+
+    @made.get("/refused")
+    async def refused() -> None:
+        raise error
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://gateway") as client:
+        return await client.get("/refused")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [(UnauthorizedError, 401), (NotFoundError, 404), (ConflictError, 409), (InvalidError, 422), (TooLargeError, 413)],
+)
+async def test_a_refusal_has_the_status_of_its_kind(kind: type[ServiceError], status: int):
+    answer = await answer_to(kind("some_type", "Some words."))
+    assert answer.status_code == answer.json()["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_refusal_names_every_place_at_fault():
+    found = FieldProblem(pointer="/nodes/0", detail="is wrong")
+    answer = await answer_to(InvalidError("invalid_pipeline", "Wrong.", [found]))
+    assert answer.json()["errors"] == [{"pointer": "/nodes/0", "detail": "is wrong"}]
+
+
+async def test_who_may_try_again_is_told_when_in_whole_seconds():
+    answer = await answer_to(UnavailableError("away", "Away.", retry_after_s=1.2))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_who_has_no_key_is_told_which_kind_is_wanted():
+    answer = await answer_to(UnauthorizedError("missing_key", "This needs a key."))
+    assert answer.headers["www-authenticate"] == 'Bearer realm="pipewright"'
+
+
+async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient):
+    answer = await client.get("/limited?limit=0")
+    assert answer.status_code == 422
+    assert [found["pointer"] for found in answer.json()["errors"]] == ["/query/limit"]
+
+
+async def test_an_unknown_path_points_to_the_documentation(client: httpx.AsyncClient):
+    answer = await client.get("/nowhere")
+    assert (answer.status_code, "/docs lists all routes" in answer.json()["detail"]) == (404, True)
+
+
+async def test_a_wrong_method_says_which_are_right(client: httpx.AsyncClient):
+    answer = await client.delete("/limited")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+async def test_a_fault_of_ours_tells_nothing_of_itself(client: httpx.AsyncClient):
+    with capture_logs() as logged:
+        answer = await client.get("/fault")
+    assert (answer.status_code, Problem.model_validate(answer.json()).type) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert [line["event"] for line in logged] == ["a request failed"]
+
+
+async def test_a_body_is_json(client: httpx.AsyncClient):
+    assert (await client.post("/json", content=b'{"a": [1, null]}')).json() == {"a": [1, None]}
+
+
+async def test_no_body_is_an_empty_object(client: httpx.AsyncClient):
+    assert (await client.post("/object")).json() == {}
+
+
+async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient):
+    answer = await client.post("/json", content=b'"' + b"x" * 99 + b'"')
+    assert (answer.status_code, answer.json()["type"]) == (413, "body_too_large")
+
+
+async def test_a_body_at_the_limit_is_taken(client: httpx.AsyncClient):
+    assert (await client.post("/json", content=b'"' + b"x" * 98 + b'"')).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{", b"{'a': 1}", b'{"a": NaN}', b'{"a": 1} x', b'"\xff"'])
+async def test_what_is_not_json_is_refused(client: httpx.AsyncClient, body: bytes):
+    answer = await client.post("/json", content=body)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid_json")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null"])
+async def test_where_an_object_is_wanted_nothing_else_is_taken(client: httpx.AsyncClient, body: bytes):
+    answer = await client.post("/object", content=body)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid_json")
