@@ -11,8 +11,9 @@ import orjson
 from services.executors.http_request.config import HttpRequestConfig
 from services.executors.http_request.redirects import next_request
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import AddressRefusedError, as_node_error, retry_after_s, shown_url
+from services.executors.kit.outbound import as_node_error, retry_after_s, shown_url
 
 #: The most of an answer that is read, after decompression.
 ANSWER_LIMIT = 15 * 1024 * 1024

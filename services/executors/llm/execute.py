@@ -8,8 +8,9 @@ import httpx
 import orjson
 
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import AddressRefusedError, as_node_error, retry_after_s
+from services.executors.kit.outbound import as_node_error, retry_after_s
 from services.executors.llm.answer import Answer
 from services.executors.llm.config import LlmConfig
 from services.executors.llm.providers import Provider, Providers
