@@ -154,6 +154,7 @@ async def slow_model(bench: Bench) -> list[Figure]:
     bench.stubs.most_calls()
     with bench.usage() as usage:
         _, wall_s = await _execute(bench, slug, 1000, 200)
+    detail = _machine(usage) | _cpu(usage, 1000)
     bench.stubs.set_delay(0)
     return [
         Figure(
