@@ -64,6 +64,13 @@ class UnavailableError(ServiceError):
     title = "Not available now"
 
 
+def reported(problem: Problem) -> ServiceError:
+    """The error of a problem that another service reported."""
+    if problem.status == UnavailableError.status:
+        return UnavailableError(problem.type, problem.detail, problem.errors, problem.retry_after_s)
+    return ProblemError(problem)
+
+
 class ProblemError(ServiceError):
     """A problem that another service reported, passed on as it is."""
 

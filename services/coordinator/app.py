@@ -65,9 +65,9 @@ async def _loops(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> AsyncIt
     versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
     settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
     starter = Starter(pool, rpc, versions, dispatcher, windows)
-    handlers = RunHandlers(pool, versions, starter, dispatcher, ended_runs)
     results = Pull(client, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
     requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
+    handlers = RunHandlers(pool, versions, starter, dispatcher, ended_runs, requests)
     reconciler = Reconciler(pool, versions, settler, windows, StreamAges(jetstream), settings.sweep_s)
     leases = Leases(pool, jetstream, settings.lease_s)
 

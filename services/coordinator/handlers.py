@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import nats.errors
+import nats.js.errors
 import psycopg
 
 from services.coordinator import views
@@ -20,11 +22,12 @@ from services.coordinator.state import RunId, RunState
 from services.coordinator.store import reading
 from services.coordinator.store.settling import close_nodes
 from services.coordinator.versions import Versions
+from shared.bus.pull import Pull
 from shared.bus.rpc import Endpoint, PlainReply
 from shared.contracts import subjects
 from shared.contracts.runs import RunCancel, RunGet, RunList, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
-from shared.errors import ConflictError, NotFoundError, UnavailableError
+from shared.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from shared.postgres import Connection, Pool
 
 
@@ -38,12 +41,14 @@ class RunHandlers:
         starter: Starter,
         dispatcher: Dispatcher,
         ended_runs: EndedRuns,
+        requests: Pull,
     ) -> None:
         self._pool = pool
         self._versions = versions
         self._starter = starter
         self._dispatcher = dispatcher
         self._ended_runs = ended_runs
+        self._requests = requests
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {
@@ -77,7 +82,7 @@ class RunHandlers:
             async with connection.transaction():
                 status = await reading.lock_run(connection, request.run_id)
                 if status is None:
-                    raise _not_found(request.run_id)
+                    raise await self._missing(connection, request.run_id)
                 if status is not RunStatus.CANCELLED:
                     if status.is_final:
                         raise ConflictError(
@@ -100,7 +105,7 @@ class RunHandlers:
     async def _read(self, connection: Connection, run_id: UUID, is_whole: bool) -> Mapping[str, Any]:
         row = await reading.load_run(connection, run_id)
         if row is None:
-            raise _not_found(run_id)
+            raise await self._missing(connection, run_id)
         graph = await self._graph(connection, row)
         if graph is None:
             return {**views.run_view(row, None), "node_results": [] if is_whole else None}
@@ -114,6 +119,20 @@ class RunHandlers:
             **views.run_view(row, graph, views.run_output(graph, nodes) if is_completed else None),
             "node_results": views.node_views(graph, row, nodes, attempts),
         }
+
+    async def _missing(self, connection: Connection, run_id: UUID) -> ServiceError:
+        """A run that was asked for through the stream exists as soon as its request is read: not unknown, but late."""
+        try:
+            is_waiting = not await self._requests.is_drained()
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
+            is_waiting = True
+        if is_waiting or await reading.load_run(connection, run_id) is not None:
+            return UnavailableError(
+                "run_not_known_yet",
+                f"There is no run {run_id} yet, but requests wait in the stream. Try again in a second.",
+                retry_after_s=1.0,
+            )
+        return NotFoundError("run_not_found", f"There is no run {run_id}. 'pipewright runs list' shows the runs.")
 
     async def _graph(self, connection: Connection, row: Mapping[str, Any]) -> Graph | None:
         return await self._versions.graph(connection, row["version_id"]) if row["version_id"] else None
@@ -134,7 +153,3 @@ def _no_database() -> UnavailableError:
         "The database is not available now. Try again in a few seconds.",
         retry_after_s=2.0,
     )
-
-
-def _not_found(run_id: UUID) -> NotFoundError:
-    return NotFoundError("run_not_found", f"There is no run {run_id}. 'pipewright runs list' shows the runs.")

@@ -42,6 +42,8 @@ class Pull:
 
     def __init__(self, client: Client, stream: str, durable: str, room: int) -> None:
         self._client = client
+        self._stream = stream
+        self._durable = durable
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._where = f"{stream}/{durable}"
         self._room = room
@@ -54,7 +56,6 @@ class Pull:
         self._last_sign = 0.0
         self._renewal: asyncio.Task[None] | None = None
         self._is_stopping = False
-        self.last_answer_at = 0.0
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -92,6 +93,11 @@ class Pull:
         """Forget what was asked for: the connection is a new one and the server forgot it too."""
         self._requested = 0
         await self._top_up()
+
+    async def is_drained(self) -> bool:
+        """True when no message waits for any replica, and none is being worked on."""
+        info = await self._client.jetstream(timeout=2).consumer_info(self._stream, self._durable)
+        return not info.num_pending and not info.num_ack_pending
 
     async def _top_up(self) -> None:
         missing = self._room - self._held - self._requested - len(self._buffer)

@@ -17,7 +17,7 @@ from shared.bus.transfers import MESSAGE_LIMIT, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem
 from shared.contracts.runs import ProblemReply
-from shared.errors import InvalidError, ProblemError, ServiceError, UnavailableError
+from shared.errors import InvalidError, ServiceError, UnavailableError, reported
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -57,7 +57,7 @@ class Rpc:
     async def call(
         self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> Reply:
-        """The answer; raises ProblemError with the other side's problem, UnavailableError when none answers."""
+        """The answer; raises ProblemError with the other side's problem, UnavailableError when it cannot be had now."""
         return reply.model_validate(await self.call_raw(subject, request, timeout_s))
 
     async def call_raw(self, subject: str, request: BaseModel, timeout_s: float = DEFAULT_TIMEOUT_S) -> Any:
@@ -71,7 +71,7 @@ class Rpc:
             raise _unavailable("NATS") from error
         found = orjson.loads(await self._unpack(answer))
         if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
-            raise ProblemError(Problem.model_validate(found["error"]))
+            raise reported(Problem.model_validate(found["error"]))
         return found
 
     async def serve(self, endpoints: Mapping[str, Endpoint], queue: str) -> None:
