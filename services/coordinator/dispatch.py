@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 from nats.aio.client import Client
@@ -17,6 +18,8 @@ from services.coordinator.versions import RunFacts
 from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher
 from shared.bus.transfers import MESSAGE_LIMIT, Transfers
 from shared.contracts import subjects
+from shared.contracts.problems import NodeProblem
+from shared.contracts.runs import RunEvent
 from shared.contracts.states import NodeStatus, RunStatus
 
 EVENT_KINDS: dict[RunStatus, subjects.RunEventKind] = {
@@ -106,6 +109,11 @@ class Dispatcher:
     async def announce_started(self, run: RunState, released: Sequence[NodeState]) -> None:
         await self._event("started", run, [_change(node) for node in released[:CHANGES_IN_EVENT]])
 
+    async def announce_refused(self, run_id: RunId, pipeline_id: UUID | None, error: NodeProblem) -> None:
+        """A request of the stream that could not start is a run that has failed."""
+        event = RunEvent(run_id=UUID(run_id), pipeline_id=pipeline_id, seq=1, status=RunStatus.FAILED, error=error)
+        await self._send("failed", run_id, 1, event.model_dump_json().encode())
+
     async def announce_changes(self, decision: Decision) -> None:
         """One event a run: best effort, because readers read the run again when one is missing."""
         changes: dict[RunId, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
@@ -134,9 +142,10 @@ class Dispatcher:
             "finished_count": count - run.unfinished,
             "error": error,
         }
-        await self._client.publish(
-            subjects.run_event(kind), orjson.dumps(event), headers={MESSAGE_ID: f"{run.id}:{run.seq}"}
-        )
+        await self._send(kind, run.id, run.seq, orjson.dumps(event))
+
+    async def _send(self, kind: subjects.RunEventKind, run_id: RunId, seq: int, body: bytes) -> None:
+        await self._client.publish(subjects.run_event(kind), body, headers={MESSAGE_ID: f"{run_id}:{seq}"})
 
 
 def _error_of(change: Any) -> dict[str, Any] | None:

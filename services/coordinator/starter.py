@@ -89,6 +89,9 @@ class Starter:
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
             inserted = await insert_runs(connection, rows, windows) if rows else {}
             await self._answer_all(connection, requests, inserted)
+        for request in requests:
+            if request.refusal is not None and request.run_id in inserted:
+                await self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
         started = {}
         for request in requests:
             run = runs.get(request.run_id)
@@ -189,7 +192,6 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
             "lanes": lanes_json(run.lanes),
         }
     assert request.refusal is not None
-    problem = request.refusal.problem
     return row | {
         "pipeline_id": request.pipeline_id,
         "pipeline_slug": request.request.pipeline[:200],
@@ -198,8 +200,12 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
         "input": {},
         "unfinished": 0,
         "lanes": {},
-        "error": NodeProblem(code=problem.type, message=problem.detail).model_dump(exclude_none=True),
+        "error": _problem(request.refusal).model_dump(exclude_none=True),
     }
+
+
+def _problem(refusal: ServiceError) -> NodeProblem:
+    return NodeProblem(code=refusal.problem.type, message=refusal.problem.detail)
 
 
 def _answer(request: StartRequest, error: ServiceError | None) -> None:

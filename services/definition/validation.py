@@ -52,6 +52,8 @@ def _shape_finding(item: Any) -> FieldProblem:
     pointer = "".join(f"/{escape(part)}" for part in parts)
     if item["type"] == "extra_forbidden":
         return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts)))
+    if not parts:
+        return FieldProblem(detail="a pipeline is an object with 'name', 'nodes' and 'edges'")
     if item["type"] == "string_pattern_mismatch" and parts[-1] in ("key", "source", "target", "slug"):
         separator = "-" if parts[-1] == "slug" else "_"
         return FieldProblem(

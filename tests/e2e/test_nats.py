@@ -77,11 +77,15 @@ async def test_every_change_is_an_event_on_its_subject(plain: Client, client: Pi
 
 async def test_stream_request_that_cannot_start_becomes_a_failed_run(plain: Client, client: PipewrightClient) -> None:
     run_id = new_id()
+    heard = await plain.subscribe("pipewright.run.event.failed")
+    await plain.flush()
 
     await plain.jetstream().publish(
         "pipewright.run.request", orjson.dumps({"pipeline": "nowhere", "run_id": run_id, "input": {}})
     )
 
+    event = orjson.loads((await heard.next_msg(timeout=5)).data)
+    assert (event["run_id"], event["status"]) == (str(run_id), "failed")
     run = await client.wait(run_id, 20)
     assert run.status is RunStatus.FAILED
     assert run.error is not None

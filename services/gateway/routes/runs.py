@@ -66,8 +66,8 @@ async def execute(
     )
     with wired.endings.expect(str(wanted.run_id)) as expected:
         started = await _start(wired, wanted)
-        is_same = started.run_id == wanted.run_id
-        if wait and is_same and (run := await expected.wait(wait)) is not None:
+        may_end = started.run_id == wanted.run_id and not started.status.is_final
+        if wait and may_end and (run := await expected.wait(wait)) is not None:
             return answer(run)
     return await _accepted(wired, started, wait)
 
