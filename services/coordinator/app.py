@@ -48,7 +48,7 @@ async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
     async def body() -> AsyncIterator[None]:
         await pool.open(wait=True, timeout=60)
         try:
-            async with _loops(bus, pool, settings):
+            async with coordinating(bus, pool, settings):
                 yield
         finally:
             await pool.close()
@@ -57,7 +57,8 @@ async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
 
 
 @asynccontextmanager
-async def _loops(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> AsyncIterator[None]:
+async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> AsyncIterator[None]:
+    """A coordinator for as long as it is entered, on a connected bus and an open pool."""
     client, jetstream = bus.client, bus.client.jetstream(timeout=5)
     transfers, tokens = Transfers(jetstream), Tokens(settings.secret.get_secret_value())
     rpc, publisher = Rpc(client, transfers), Publisher(client)

@@ -12,7 +12,7 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.clock import SystemClock
-from shared.postgres import make_pool
+from shared.postgres import Pool, make_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks
 
@@ -28,17 +28,24 @@ async def run(settings: DefinitionSettings, on_ready: OnReady) -> None:
     async def body() -> AsyncIterator[None]:
         await pool.open(wait=True, timeout=60)
         try:
-            jetstream = bus.client.jetstream(timeout=5)
-            rpc = Rpc(bus.client, Transfers(jetstream))
-            node_types = NodeTypes(pool, jetstream)
-            watch = node_types.watch()
-            bus.on_reconnect(watch.restart)
-            async with Tasks([watch.run()]):
-                handlers = PipelineHandlers(pool, node_types, SystemClock())
-                await rpc.serve(handlers.endpoints(), queue="definition")
+            async with defining(bus, pool):
                 yield
-                await rpc.drain()
         finally:
             await pool.close()
 
     await run_service(bus, body, on_ready)
+
+
+@asynccontextmanager
+async def defining(bus: Bus, pool: Pool) -> AsyncIterator[None]:
+    """A definition service for as long as it is entered, on a connected bus and an open pool."""
+    jetstream = bus.client.jetstream(timeout=5)
+    rpc = Rpc(bus.client, Transfers(jetstream))
+    node_types = NodeTypes(pool, jetstream)
+    watch = node_types.watch()
+    bus.on_reconnect(watch.restart)
+    async with Tasks([watch.run()]):
+        handlers = PipelineHandlers(pool, node_types, SystemClock())
+        await rpc.serve(handlers.endpoints(), queue="definition")
+        yield
+        await rpc.drain()

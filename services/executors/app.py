@@ -38,14 +38,15 @@ async def serve(settings: ExecutorSettings, node_types: Sequence[NodeType], on_r
 
     @asynccontextmanager
     async def body() -> AsyncIterator[None]:
-        async with _workers(bus, settings, node_types):
+        async with working(bus, settings, node_types):
             yield
 
     await run_service(bus, body, on_ready)
 
 
 @asynccontextmanager
-async def _workers(bus: Bus, settings: ExecutorSettings, node_types: Sequence[NodeType]) -> AsyncIterator[None]:
+async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[NodeType]) -> AsyncIterator[None]:
+    """Workers of these types for as long as it is entered, on a connected bus."""
     client, jetstream = bus.client, bus.client.jetstream(timeout=5)
     publisher, transfers, clock = Publisher(client), Transfers(jetstream), SystemClock()
     renderers, ended_runs = RenderPool(), EndedRuns(jetstream)

@@ -1,0 +1,144 @@
+"""What is lost is found from Postgres alone: messages, streams, workers and coordinators."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.cli.setup import make_topology
+from shared.contracts import subjects
+from shared.contracts.states import AttemptOutcome
+from tests.eventually import eventually
+from tests.integration.engine import Engine
+from tests.integration.hand_worker import completed
+
+
+async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(engine: Engine) -> None:
+    await engine.apply("lost-work", "ab")
+    run_id = await engine.start("lost-work")
+    await eventually(lambda: engine.worker.waiting(), "the work")
+
+    await engine.jetstream.purge_stream(subjects.NODE_WORK)
+
+    readies = await engine.worker.take(2, timeout_s=30)
+    assert [(ready["attempt"], ready["dispatch"]) for ready in readies] == [(1, 2), (1, 2)]
+    await engine.worker.complete(*readies)
+    await engine.ends(run_id)
+
+
+async def test_first_result_of_an_attempt_wins_whatever_its_dispatch(engine: Engine) -> None:
+    await engine.apply("sent-twice", "a")
+    run_id = await engine.start("sent-twice")
+    first = await engine.worker.take_one()
+    await engine.worker.acknowledge(first)
+    second = await engine.worker.take_one(timeout_s=30)
+
+    await engine.worker.say(completed(first, {"said": "first"}))
+    await engine.worker.complete(second, output={"said": "second"})
+
+    run = await engine.ends(run_id)
+    await engine.settled()
+    assert run.output == {"a": {"said": "first"}}
+    assert len((run.node_results or [])[0].attempts) == 1
+
+
+async def test_work_that_waits_is_not_sent_again(engine: Engine) -> None:
+    await engine.apply("waiting", "ab")
+    run_id = await engine.start("waiting")
+    # Both are lost for those who only look at the time; one message still waits in the stream.
+    first, second = await engine.worker.take(2)
+
+    await engine.worker.beat(first)
+    await eventually(lambda: _is_leased(engine, "a"), "the lease")
+    await eventually(lambda: _has_no_lease(engine, "a"), "the end of the lease")
+
+    [row] = await engine.query("SELECT attempt, dispatch FROM runs.node_results WHERE node_key = 'a'")
+    assert row == {"attempt": 1, "dispatch": 1}
+    await engine.worker.complete(first, second)
+    await engine.ends(run_id)
+
+
+async def test_dead_worker_whose_message_is_gone_costs_an_attempt(engine: Engine) -> None:
+    await engine.apply("dead-worker", "a", a={"retry": {"max_attempts": 2, "initial_delay_s": 0}})
+    run_id = await engine.start("dead-worker")
+    first = await engine.worker.take_one()
+    await engine.worker.beat(first)
+    await eventually(lambda: _is_leased(engine, "a"), "the lease")
+
+    await engine.worker.acknowledge(first)
+
+    second = await engine.worker.take_one(timeout_s=30)
+    assert (second["attempt"], second["dispatch"]) == (2, 1)
+    await engine.worker.complete(second)
+    run = await engine.ends(run_id)
+    [node] = run.node_results or []
+    assert [attempt.outcome for attempt in node.attempts] == [AttemptOutcome.WORKER_DIED, AttemptOutcome.COMPLETED]
+
+
+@pytest.mark.parametrize("stream", [subjects.NODE_WORK, subjects.NODE_RESULTS, subjects.RUN_EVENTS])
+async def test_run_goes_on_when_a_stream_is_deleted_and_made_anew(engine: Engine, stream: str) -> None:
+    await engine.apply("deleted-stream", "ab", [("a", "b")])
+    run_id = await engine.start("deleted-stream")
+    await engine.worker.take_one()
+
+    await engine.jetstream.delete_stream(stream)
+    await make_topology(engine.nats_url)
+    await engine.worker.announce()
+    await engine.worker.subscribe()
+
+    first = await engine.worker.take_one(timeout_s=40)
+    await engine.worker.complete(first)
+    await engine.worker.complete(await engine.worker.take_one(timeout_s=30))
+    await engine.ends(run_id)
+
+
+async def test_coordinator_takes_over_what_another_left(engine: Engine) -> None:
+    await engine.apply("taken-over", "ab", [("a", "b")])
+    run_id = await engine.start("taken-over")
+    ready = await engine.worker.take_one()
+    # Committed, and never announced: as when a coordinator dies between commit and publish.
+    await engine.query(
+        "UPDATE runs.node_results SET dispatched_at = dispatched_at - interval '1 minute' WHERE run_id = %s", run_id
+    )
+    await engine.query(
+        "UPDATE runs.pipeline_runs SET started_at = started_at - interval '1 minute' WHERE id = %s", run_id
+    )
+    await engine.worker.acknowledge(ready)
+
+    again = await engine.worker.take_one(timeout_s=30)
+
+    assert (again["attempt"], again["dispatch"]) == (1, 2)
+    await engine.worker.complete(again)
+    await engine.worker.complete(await engine.worker.take_one())
+    await engine.ends(run_id)
+
+
+async def test_broken_counters_of_a_silent_run_are_made_anew(engine: Engine) -> None:
+    await engine.apply("broken-counters", "abc", [("a", "c"), ("b", "c")])
+    run_id = await engine.start("broken-counters")
+    first, second = await engine.worker.take(2)
+    await engine.worker.complete(first, second)
+    last = await engine.worker.take_one()
+    await engine.query(
+        "UPDATE runs.node_results SET status = 'pending', waiting_for = 2, live = 0 "
+        "WHERE run_id = %s AND node_key = 'c'",
+        run_id,
+    )
+    await engine.query(
+        "UPDATE runs.pipeline_runs SET changed_at = changed_at - interval '1 minute', lanes = '{}' WHERE id = %s",
+        run_id,
+    )
+
+    repaired = await engine.worker.take_one(timeout_s=30)
+
+    assert repaired["node_key"] == last["node_key"] == "c"
+    await engine.worker.complete(repaired)
+    await engine.ends(run_id)
+
+
+async def _is_leased(engine: Engine, key: str) -> bool:
+    rows = await engine.query("SELECT 1 FROM runs.node_results WHERE node_key = %s AND lease_until IS NOT NULL", key)
+    return bool(rows)
+
+
+async def _has_no_lease(engine: Engine, key: str) -> bool:
+    return not await _is_leased(engine, key)

@@ -1,0 +1,64 @@
+"""Real servers from their wheels, each in a directory of its own: what `pipewright up` starts, without the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.cli.local.nats_server import prepare_nats
+from services.cli.local.postgres_server import prepare_postgres
+from services.cli.local.state import LocalState, is_listening
+from services.cli.setup import migrate_all
+from tests.eventually import eventually
+from tests.ports import free_port
+
+
+@asynccontextmanager
+async def postgres_server(folder: Path) -> AsyncIterator[LocalState]:
+    state = LocalState(postgres_port=free_port())
+    async with _running(prepare_postgres(state, folder), state.postgres_port):
+        yield state
+
+
+@asynccontextmanager
+async def nats_server(folder: Path) -> AsyncIterator[str]:
+    """The URL of a server with an empty store."""
+    state = LocalState(nats_port=free_port())
+    async with _running(prepare_nats(state, folder), state.nats_port):
+        yield state.nats_url
+
+
+@asynccontextmanager
+async def _running(command: list[str], port: int) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        await eventually(lambda: is_listening(port), f"{command[0]} on port {port}")
+        yield
+    finally:
+        # SIGINT is Postgres's fast shutdown, and ends NATS too.
+        process.send_signal(2)
+        await process.wait()
+
+
+async def make_database(state: LocalState, name: str) -> str:
+    """A database with all tables; returns its URL."""
+    url = state.database_url.removesuffix("/pipewright") + f"/{name}"
+
+    async def migrated() -> bool:
+        import psycopg
+
+        try:
+            await migrate_all(url)
+        except psycopg.OperationalError as error:
+            if "starting up" in str(error):
+                return False
+            raise
+        return True
+
+    await eventually(migrated, "the migrations")
+    return url
