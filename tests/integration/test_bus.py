@@ -1,0 +1,199 @@
+"""Pulling, publishing, asking and watching on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import orjson
+import pytest
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+
+from shared.bus.publish import Outgoing, Publisher
+from shared.bus.pull import Pull, deliveries
+from shared.bus.rpc import Endpoint, PlainReply, Rpc
+from shared.bus.topology import ensure_node_type_durable
+from shared.bus.transfers import TransferError, Transfers
+from shared.bus.watch import BucketWatch
+from shared.contracts import subjects
+from shared.contracts.message import TransferRef
+from shared.contracts.runs import RunGet, RunStarted
+from shared.errors import NotFoundError, ProblemError, UnavailableError
+from tests.eventually import eventually
+
+
+@pytest.fixture
+async def pull(client: Client) -> AsyncIterator[Pull]:
+    """Of the type `step`, with room for four."""
+    await ensure_node_type_durable(client.jetstream(), "step")
+    made = Pull(client, subjects.NODE_WORK, "step", 4)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def send(client: Client, count: int) -> None:
+    for number in range(count):
+        await client.jetstream().publish(subjects.node_ready("step"), b"%d" % number)
+
+
+async def test_no_more_is_pulled_than_there_is_room_for(client: Client, pull: Pull) -> None:
+    await send(client, 10)
+
+    taken = await pull.take(10)
+    while len(taken) < 4:
+        taken += await pull.take(10)
+
+    info = await client.jetstream().consumer_info(subjects.NODE_WORK, "step")
+    assert (len(taken), info.num_ack_pending, info.num_pending) == (4, 4, 6)
+    for message in taken:
+        await message.ack()
+    await pull.release(4)
+    more = await pull.take(10)
+    while len(more) < 4:
+        more += await pull.take(10)
+    assert [message.data for message in taken + more] == [b"%d" % number for number in range(8)]
+
+
+async def test_message_handed_back_comes_again_with_its_count(client: Client, pull: Pull) -> None:
+    await send(client, 1)
+    [first] = await pull.take(1)
+    assert deliveries(first) == 1
+    await first.nak()
+    await pull.release(1)
+
+    [second] = await pull.take(1)
+
+    assert (second.data, deliveries(second)) == (b"0", 2)
+
+
+async def test_drained_is_told_of_what_waits_and_of_what_is_worked_on(client: Client, pull: Pull) -> None:
+    assert await pull.is_drained()
+    await send(client, 1)
+    assert not await pull.is_drained()
+    [message] = await pull.take(1)
+    assert not await pull.is_drained()
+
+    await message.ack_sync()
+
+    assert await pull.is_drained()
+
+
+async def test_pull_goes_on_when_its_consumer_was_deleted_and_made_anew(client: Client, pull: Pull) -> None:
+    await client.jetstream().delete_consumer(subjects.NODE_WORK, "step")
+    await ensure_node_type_durable(client.jetstream(), "step")
+    await send(client, 1)
+
+    async with asyncio.timeout(15):
+        [message] = await pull.take(1)
+
+    assert message.data == b"0"
+
+
+async def test_group_is_published_and_acknowledged(client: Client) -> None:
+    publisher = Publisher(client)
+    await publisher.start()
+    subject = subjects.node_ready("step")
+
+    missing = await publisher.publish([Outgoing(subject, b"x", f"id-{number}") for number in range(500)])
+    again = await publisher.publish([Outgoing(subject, b"x", f"id-{number}") for number in range(500)])
+
+    assert (missing, again) == ([], [])
+    assert (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 500
+
+
+async def test_what_no_stream_takes_is_returned(client: Client) -> None:
+    publisher = Publisher(client)
+    await publisher.start()
+    good = Outgoing(subjects.node_ready("step"), b"x")
+    bad = Outgoing("pipewright.nowhere", b"x")
+
+    assert await publisher.publish([good, bad], timeout_s=0.5) == [bad]
+
+
+class Runs:
+    """Answers with what a test asks for."""
+
+    async def get(self, request: RunGet) -> PlainReply:
+        if request.include_node_results:
+            return PlainReply({"text": "x" * 2_000_000})
+        raise NotFoundError("run_not_found", f"There is no run {request.run_id}.")
+
+    async def fail(self, request: RunGet) -> RunStarted:
+        raise ZeroDivisionError("a fault of its own, with a secret in it")
+
+
+@pytest.fixture
+async def rpc(client: Client) -> Rpc:
+    made = Rpc(client, Transfers(client.jetstream()))
+    endpoints = {"test.get": Endpoint(RunGet, Runs().get), "test.fail": Endpoint(RunGet, Runs().fail)}
+    await made.serve(endpoints, queue="test")
+    return made
+
+
+async def test_answer_of_two_megabytes_arrives_whole(rpc: Rpc) -> None:
+    found = await rpc.call_raw("test.get", RunGet(run_id=uuid4(), include_node_results=True))
+
+    assert len(found["text"]) == 2_000_000
+
+
+async def test_refusal_arrives_as_it_was_said(rpc: Rpc) -> None:
+    with pytest.raises(ProblemError, match="There is no run") as refusal:
+        await rpc.call_raw("test.get", RunGet(run_id=uuid4()))
+
+    assert (refusal.value.problem.status, refusal.value.problem.type) == (404, "run_not_found")
+
+
+async def test_fault_is_answered_without_its_words(rpc: Rpc) -> None:
+    with pytest.raises(ProblemError) as refusal:
+        await rpc.call_raw("test.fail", RunGet(run_id=uuid4()))
+
+    assert refusal.value.problem.status == 500
+    assert "secret" not in refusal.value.problem.detail
+
+
+async def test_nobody_there_is_told_at_once(rpc: Rpc) -> None:
+    with pytest.raises(UnavailableError, match="Nobody answers"):
+        await rpc.call_raw("test.nobody", RunGet(run_id=uuid4()), timeout_s=5)
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b'{"run_id": 5}', b"\xff\xfe"])
+async def test_unreadable_request_is_answered_with_its_place(client: Client, rpc: Rpc, body: bytes) -> None:
+    reply = orjson.loads((await client.request("test.get", body, timeout=5)).data)
+
+    assert reply["error"]["status"] == 422
+
+
+async def test_body_that_is_gone_or_another_is_refused(client: Client) -> None:
+    transfers = Transfers(client.jetstream())
+    reference = await transfers.put(b"x" * 1000)
+
+    assert await transfers.get(reference) == b"x" * 1000
+    with pytest.raises(TransferError, match="not the one"):
+        await transfers.get(reference.model_copy(update={"sha256": "0" * 64}))
+    with pytest.raises(TransferError, match="not in the bucket"):
+        await transfers.get(TransferRef(object="gone", sha256="0" * 64, size=1))
+    with pytest.raises(TransferError, match="over the limit"):
+        await transfers.get(reference.model_copy(update={"size": 10**12}))
+
+
+async def test_watch_tells_what_is_there_then_changes_and_all_anew_after_a_restart(client: Client) -> None:
+    bucket = await client.jetstream().key_value(subjects.ENDED_RUNS_BUCKET)
+    await bucket.put("a", b"1")
+    heard: list[str | None] = []
+
+    async def hear(entry: KeyValue.Entry | None) -> None:
+        heard.append(entry.key if entry is not None else None)
+
+    watch = BucketWatch(client.jetstream(), subjects.ENDED_RUNS_BUCKET, hear)
+    running = asyncio.create_task(watch.run())
+    await eventually(lambda: heard == ["a", None], "what is there")
+    await bucket.put("b", b"2")
+    await eventually(lambda: heard == ["a", None, "b"], "the change")
+
+    await watch.restart()
+
+    await eventually(lambda: heard == ["a", None, "b", "a", "b", None], "all anew")
+    running.cancel()
