@@ -23,8 +23,17 @@ from shared.bus.transfers import Transfers
 from shared.clock import SystemClock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
+from shared.logging import configure_logging
 from shared.service import OnReady, run_service
+from shared.settings import read_settings
 from shared.tasks import Tasks, watched
+
+
+def serve_forever(*node_types: NodeType) -> None:
+    """A worker process of types from outside the tree, until SIGTERM; settings come from the environment."""
+    settings = read_settings(ExecutorSettings)
+    configure_logging("worker", settings.log_level, settings.log_format)
+    asyncio.run(serve(settings, node_types, lambda: None))
 
 
 async def run(settings: ExecutorSettings, node_types: Sequence[str], on_ready: OnReady) -> None:
