@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -138,13 +138,13 @@ class PipewrightClient:
 
     async def wait(self, run_id: UUID, timeout_s: float = 60.0) -> Run:
         """The run when it has ended; raises TimeoutError when it has not ended in time."""
-        async with asyncio.timeout(timeout_s):
-            async for step in self.events(run_id):
+        async with asyncio.timeout(timeout_s), aclosing(self.events(run_id)) as steps:
+            async for step in steps:
                 if step.status.is_final:
                     return step if isinstance(step, Run) else await self.get_run(run_id)
         raise AssertionError("events end with a final state")
 
-    async def events(self, run_id: UUID) -> AsyncIterator[Run | RunEvent]:
+    async def events(self, run_id: UUID) -> AsyncGenerator[Run | RunEvent, None]:
         """The run as it is, then every change, until it has ended.
 
         On a gap or 5 s of silence the run itself comes again; nothing comes that is not newer.

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 #: user:password@ in any URL.
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+@")
 _SECRET_NAME = re.compile(r"(authorization|api_?key|password|secret|token)$", re.IGNORECASE)
 
 

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from asyncio import Future
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, UnknownType
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from services.coordinator.graph import Graph
 from services.coordinator.state import RunId
 from shared.clock import new_id
-from shared.contracts.problems import FieldProblem
 from shared.contracts.runs import RunRequested, RunStarted
 from shared.errors import InvalidError, ServiceError, TooLargeError
+from shared.input_schema import InputSchemaError, input_findings
 from shared.storable import holds_zero_character
 
 #: A run's input; the gateway takes no larger body.
 INPUT_LIMIT = 1024 * 1024
-#: Findings told at once.
-MOST_FINDINGS = 20
-#: What a schema that cannot be used raises while it is used.
-UNUSABLE_SCHEMA = (SchemaError, UnknownType, Unresolvable, re.error, RecursionError)
 
 
 @dataclass(slots=True)
@@ -79,20 +70,14 @@ def check_input(run_input: dict[str, Any], graph: Graph) -> None:
 
 def _check_schema(run_input: dict[str, Any], graph: Graph) -> None:
     assert graph.input_schema is not None
-    # An empty registry fetches no documents from elsewhere; the default one would.
-    validator = Draft202012Validator(graph.input_schema, registry=Registry())
     try:
-        errors = list(validator.iter_errors(run_input))
-    except UNUSABLE_SCHEMA as error:
+        findings = input_findings(run_input, graph.input_schema)
+    except InputSchemaError as error:
         raise InvalidError(
             "invalid_schema",
-            f"The input_schema of pipeline '{graph.pipeline_slug}' cannot be used: {str(error).splitlines()[0]}. "
+            f"The input_schema of pipeline '{graph.pipeline_slug}' cannot be used: {error}. "
             "Correct it and publish the pipeline again.",
         ) from error
-    findings = [
-        FieldProblem(pointer="/input" + "".join(f"/{part}" for part in error.absolute_path), detail=error.message)
-        for error in errors[:MOST_FINDINGS]
-    ]
     if findings:
         raise InvalidError(
             "invalid_input",

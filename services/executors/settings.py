@@ -6,10 +6,12 @@ import re
 import socket
 from os import getpid
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from services.executors.kit.addresses import read_allowed
 from shared.settings import CommonSettings
 
 
@@ -32,7 +34,7 @@ class ExecutorSettings(CommonSettings):
         default_factory=_worker_name, pattern="^[A-Za-z0-9_-]{1,60}$", description="Unique among workers"
     )
     #: Node type -> pieces of work at the same time.
-    slots: Annotated[dict[str, int], NoDecode] = Field(
+    slots: Annotated[dict[str, PositiveInt], NoDecode] = Field(
         default_factory=dict,
         description="Pieces of work at the same time, by node type",
         examples=["llm=4,http_request=32"],
@@ -67,14 +69,24 @@ class ExecutorSettings(CommonSettings):
     @field_validator("llm_urls", mode="before")
     @classmethod
     def _read_urls(cls, value: object) -> object:
-        return dict(_pairs(value)) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        urls = dict(_pairs(value))
+        for name, url in urls.items():
+            parts = urlsplit(url)
+            # A port that is none raises here.
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError(f"the URL of '{name}' does not begin with http:// or https:// and a host")
+        return urls
 
     @field_validator("allow_addresses", mode="before")
     @classmethod
     def _read_addresses(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        read_allowed(parts)
+        return parts
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

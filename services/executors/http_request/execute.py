@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -13,7 +14,15 @@ from services.executors.http_request.redirects import next_request
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import as_node_error, retry_after_s, shown_url
+from services.executors.kit.outbound import (
+    CONNECT_TIMEOUT_S,
+    as_node_error,
+    check_encoding,
+    check_url,
+    retry_after_s,
+    shown_url,
+)
+from shared.logging import redact_text
 
 #: The most of an answer that is read, after decompression.
 ANSWER_LIMIT = 15 * 1024 * 1024
@@ -22,6 +31,8 @@ REFUSED_HEADERS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "keep-alive",
      "proxy-authorization", "proxy-connection"}
 )  # fmt: skip
+#: A token of RFC 9110.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 #: Headers of an answer that hold credentials.
 HIDDEN_HEADERS = frozenset({"set-cookie", "set-cookie2", "authorization", "www-authenticate", "proxy-authenticate"})
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
@@ -74,13 +85,13 @@ def build_request(client: httpx.AsyncClient, config: HttpRequestConfig) -> httpx
     """Raises NodeError when the URL or a header cannot be sent."""
     try:
         url = httpx.URL(config.url.strip())
+        if url.scheme not in ("http", "https"):
+            raise httpx.InvalidURL("it is not http or https")
+        check_url(url)
     except httpx.InvalidURL as error:
-        raise PermanentNodeError("invalid_url", f"'{config.url[:200]}' is not a URL: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise PermanentNodeError(
-            "invalid_url",
-            f"'{shown_url(url)[:200]}' is not an http or https URL. Write for example https://host/path.",
-        )
+        shown = redact_text(config.url.partition("?")[0])[:200]
+        message = f"'{shown}' is not a URL to send to: {str(error).rstrip('.')}. Write for example https://host/path."
+        raise PermanentNodeError("invalid_url", message) from error
     headers = _checked_headers(config.headers)
     content: bytes | None = None
     if isinstance(config.body, str):
@@ -91,7 +102,8 @@ def build_request(client: httpx.AsyncClient, config: HttpRequestConfig) -> httpx
     params = {name: _parameter(value) for name, value in config.query.items()}
     if params:
         url = url.copy_merge_params(params)
-    return client.build_request(config.method, url, headers=headers, content=content)
+    timeout = httpx.Timeout(config.timeout_s, connect=min(config.timeout_s, CONNECT_TIMEOUT_S))
+    return client.build_request(config.method, url, headers=headers, content=content, timeout=timeout)
 
 
 def _parameter(value: Any) -> Any:
@@ -107,16 +119,17 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if name.lower() in REFUSED_HEADERS:
             raise PermanentNodeError("invalid_header", f"The header '{name}' is set by the client. Take it out.")
-        if not (name + value).isprintable() or not name.isascii() or " " in name or ":" in name:
+        if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.replace("\t", " ").strip().isprintable()):
             raise PermanentNodeError(
                 "invalid_header", f"The header '{name[:100]}' holds characters that no header may have."
             )
-        checked[name.lower()] = value
+        checked[name.lower()] = value.strip()
     return checked
 
 
 async def _read(response: httpx.Response, url: httpx.URL) -> bytes:
     """The body, as far as the limit allows."""
+    check_encoding(response)
     parts: list[bytes] = []
     size = 0
     async for part in response.aiter_bytes():
@@ -153,7 +166,12 @@ def read_body(response: httpx.Response, body: bytes) -> Any:
             return orjson.loads(body) if body else None
         except orjson.JSONDecodeError:
             pass
-    return body.decode(response.charset_encoding or "utf-8", errors="replace").replace("\x00", "\ufffd")
+    try:
+        text = body.decode(response.charset_encoding or "utf-8", errors="replace")
+    except (LookupError, UnicodeError):
+        # It named an encoding that does not exist, or is none of text.
+        text = body.decode(errors="replace")
+    return text.replace("\x00", "\ufffd")
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:

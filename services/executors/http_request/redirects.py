@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outbound import shown_url
+from services.executors.kit.outbound import check_url, shown_url
 
 MOST_REDIRECTS = 3
 CREDENTIALS = ("authorization", "cookie", "x-api-key", "api-key")
@@ -17,7 +17,9 @@ def next_request(
     """The request that a redirect asks for; raises PermanentNodeError when it may not be made."""
     try:
         url = request.url.join(response.headers["location"])
-    except httpx.InvalidURL as error:
+        if url.scheme in ("http", "https"):
+            check_url(url)
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise _refused(request, f"its target is not a URL: {error}") from error
     if hop >= MOST_REDIRECTS:
         raise _refused(request, f"there were more than {MOST_REDIRECTS}")
@@ -27,9 +29,11 @@ def next_request(
     if (url.scheme, url.host, url.port) != (request.url.scheme, request.url.host, request.url.port):
         headers = {name: value for name, value in headers.items() if name not in CREDENTIALS}
     if response.status_code in (307, 308):
-        return client.build_request(request.method, url, headers=headers, content=request.content)
+        return client.build_request(
+            request.method, url, headers=headers, content=request.content, extensions=request.extensions
+        )
     headers.pop("content-type", None)
-    return client.build_request("GET", url, headers=headers)
+    return client.build_request("GET", url, headers=headers, extensions=request.extensions)
 
 
 def _refused(request: httpx.Request, why: str) -> PermanentNodeError:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: Global by the registry's word, but they lead elsewhere: NAT64, 6to4 and Teredo carry any IPv4 address.
+#: Global by the registry's word, but they lead elsewhere: NAT64, 6to4 and Teredo carry any IPv4 address, site-local
+#: ones are private, and two clouds keep their machines' secrets at 192.0.0.192 and 168.63.129.16.
 _DENIED = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -19,6 +20,9 @@ _DENIED = tuple(
         "2001::/32",
         "100.64.0.0/10",
         "192.88.99.0/24",
+        "192.0.0.0/24",
+        "168.63.129.16/32",
+        "fec0::/10",
     )
 )
 

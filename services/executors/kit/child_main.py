@@ -34,7 +34,7 @@ def main() -> None:
     while (head := source.read(LENGTH)) and len(head) == LENGTH:
         request = orjson.loads(source.read(int.from_bytes(head)))
         signal.setitimer(signal.ITIMER_REAL, RENDER_LIMIT_S)
-        answer = orjson.dumps(render(request))
+        answer = encode(render(request))
         signal.setitimer(signal.ITIMER_REAL, 0)
         _write(target, answer)
 
@@ -58,6 +58,14 @@ def render(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error), "code": error.code}
     except (MemoryError, OverflowError):
         return {"error": TOO_EXPENSIVE, "code": "template_too_expensive"}
+
+
+def encode(answer: dict[str, Any]) -> bytes:
+    """As JSON; what JSON does not know is a fault of the template, and no reason to die."""
+    try:
+        return orjson.dumps(answer)
+    except TypeError as error:
+        return orjson.dumps({"error": f"The template gives no JSON: {error}.", "code": "unstorable_output"})
 
 
 if __name__ == "__main__":

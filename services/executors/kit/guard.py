@@ -35,9 +35,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         addresses = await _resolve(host, port)
         for address in addresses:
             if not is_public(address) and not self._allowed.allows(host.lower(), port, address):
+                allowed = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
                 raise AddressRefusedError(
                     f"{host} leads to {address}, which is not a public address. If it is meant to be reached, "
-                    f"allow it with PIPEWRIGHT_ALLOW_ADDRESSES={address}:{port} on the worker."
+                    f"allow it with PIPEWRIGHT_ALLOW_ADDRESSES={allowed} on the worker."
                 )
         error: Exception | None = None
         for address in addresses:

@@ -12,14 +12,15 @@ from shared.storable import holds_zero_character
 
 #: The most that an output may have; the coordinator holds the same limit.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: Lists and objects inside each other; messages around it add some, and readers of JSON stop at about 200.
+DEPTH_LIMIT = 100
 #: What travels inside the result; more goes through `transfers`.
 INLINE_LIMIT = 256 * 1024
 
 
 def encode_output(output: dict[str, Any]) -> bytes:
     """The output as JSON; raises PermanentNodeError when Postgres could not store it or nobody could keep it."""
-    if _has_odd_number(output):
-        raise _unstorable("a number that JSON does not know (NaN or infinity)")
+    _check(output, 0)
     try:
         body = orjson.dumps(output)
     except TypeError as error:
@@ -38,11 +39,12 @@ def _unstorable(what: str) -> PermanentNodeError:
     return PermanentNodeError("unstorable_output", f"The output holds {what}, which cannot be stored. Take it out.")
 
 
-def _has_odd_number(value: Any) -> bool:
+def _check(value: Any, depth: int) -> None:
     if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(_has_odd_number(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_has_odd_number(item) for item in value)
-    return False
+        if not math.isfinite(value):
+            raise _unstorable("a number that JSON does not know (NaN or infinity)")
+    elif isinstance(value, dict | list | tuple):
+        if depth > DEPTH_LIMIT:
+            raise _unstorable(f"more than {DEPTH_LIMIT} lists and objects inside each other")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth + 1)

@@ -127,5 +127,8 @@ def _as_httpx_errors() -> Iterator[None]:
         raise httpx.ConnectError(str(error) or "no connection") from error
     except httpcore.NetworkError as error:
         raise httpx.ReadError(str(error) or "the connection broke") from error
+    except httpcore.LocalProtocolError as error:
+        # Its words quote the header at fault, which may be a secret.
+        raise httpx.LocalProtocolError("the request has a part that HTTP does not allow") from error
     except httpcore.ProtocolError as error:
         raise httpx.RemoteProtocolError(str(error)) from error

@@ -21,12 +21,12 @@ class Answer:
         self._model: str | None = None
         self.size = 0
 
-    def read_line(self, line: str) -> None:
+    def read_line(self, line: bytes) -> None:
         """One line of a server-sent event stream."""
-        if not line.startswith("data:"):
+        if not line.startswith(b"data:"):
             return
         data = line[5:].strip()
-        if data != "[DONE]":
+        if data != b"[DONE]":
             self._read(_parse(data), "delta")
 
     def read_whole(self, body: bytes) -> None:
@@ -36,12 +36,15 @@ class Answer:
     def _read(self, chunk: dict[str, Any], field: str) -> None:
         if error := chunk.get("error"):
             message = error.get("message") if isinstance(error, dict) else error
-            raise TransientNodeError("provider_failed", f"The provider broke off: {str(message)[:500]}")
+            raise TransientNodeError("provider_failed", f"The provider broke off: {message}")
         self._model = chunk.get("model") or self._model
-        if chunk.get("usage"):
-            self._usage = chunk["usage"]
-        for choice in (chunk.get("choices") or [])[:1]:
-            text = (choice.get(field) or {}).get("content")
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"] or self._usage
+        choices = chunk.get("choices") or []
+        if not isinstance(choices, list):
+            raise _no_answer()
+        for choice in map(_object, choices[:1]):
+            text = _object(choice.get(field)).get("content")
             if isinstance(text, str) and text:
                 self._parts.append(text)
                 self.size += len(text)
@@ -72,17 +75,26 @@ class Answer:
         usage = self._usage or {}
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         total = usage.get("total_tokens")
-        if total is None and prompt is not None and completion is not None:
+        if total is None and isinstance(prompt, int) and isinstance(completion, int):
             total = prompt + completion
         counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
         return counted | ({"cost": usage["cost"]} if usage.get("cost") is not None else {})
 
 
-def _parse(data: str | bytes) -> dict[str, Any]:
+def _parse(data: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise TransientNodeError("provider_failed", "The provider sent something that is not JSON.") from error
-    if not isinstance(found, dict):
-        raise TransientNodeError("provider_failed", "The provider sent JSON that is not an answer.")
-    return found
+    return _object(found)
+
+
+def _object(found: Any) -> dict[str, Any]:
+    """An object, empty when there is null; raises TransientNodeError for anything else."""
+    if found is not None and not isinstance(found, dict):
+        raise _no_answer()
+    return found or {}
+
+
+def _no_answer() -> TransientNodeError:
+    return TransientNodeError("provider_failed", "The provider sent JSON that is not an answer.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,15 +11,18 @@ import orjson
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import as_node_error, retry_after_s
+from services.executors.kit.outbound import as_node_error, check_encoding, retry_after_s
 from services.executors.llm.answer import Answer
 from services.executors.llm.config import LlmConfig
 from services.executors.llm.providers import Provider, Providers
 
 #: No model's text is longer; more is a fault of the other side.
 ANSWER_LIMIT = 8 * 1024 * 1024
+#: A line of a stream, or an answer that is not streamed, may be longer than its text, but not by much.
+BODY_LIMIT = 2 * ANSWER_LIMIT
 #: How much of a refusal's text is told.
 TEXT_SHOWN = 500
+MESSAGE_SHOWN = 1000
 
 
 class Llm:
@@ -36,9 +40,13 @@ class Llm:
         answer = Answer(context.emit_tokens)
         try:
             await self._ask(url, provider, request_body(config, model), answer)
+            output = answer.output(model)
         except (httpx.HTTPError, AddressRefusedError) as error:
             raise as_node_error(error, url) from error
-        output = answer.output(model)
+        except NodeError as error:
+            error.message = provider.without_key(error.message)[:MESSAGE_SHOWN]
+            error.args = (error.message,)
+            raise
         context.metadata["usage"] = output["usage"]
         return output
 
@@ -50,16 +58,41 @@ class Llm:
         async with self._client.stream(
             "POST", url, content=body, headers=headers, timeout=httpx.Timeout(600.0, connect=10.0)
         ) as response:
+            check_encoding(response)
             if response.status_code >= 300:
-                text = (await response.aread())[:TEXT_SHOWN].decode(errors="replace")
-                raise refusal(response, provider, text)
+                raise refusal(response, provider, (await _whole(response)).decode(errors="replace"))
             if "text/event-stream" in response.headers.get("content-type", ""):
-                async for line in response.aiter_lines():
+                async for line in _lines(response):
                     answer.read_line(line)
                     if answer.size > ANSWER_LIMIT:
-                        raise PermanentNodeError("output_too_large", "The model sent more than 8 MiB of text.")
+                        raise _too_large()
             else:
-                answer.read_whole(await response.aread())
+                answer.read_whole(await _whole(response))
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > BODY_LIMIT:
+            raise _too_large()
+    return bytes(body)
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Ended by line feeds alone: httpx would end them at characters that JSON may hold, such as U+2028."""
+    waiting = b""
+    async for part in response.aiter_bytes():
+        *lines, waiting = (waiting + part).split(b"\n")
+        for line in lines:
+            yield line
+        if len(waiting) > BODY_LIMIT:
+            raise _too_large()
+    yield waiting
+
+
+def _too_large() -> PermanentNodeError:
+    return PermanentNodeError("output_too_large", "The model sent more than 8 MiB of text.")
 
 
 def request_body(config: LlmConfig, model: str) -> bytes:
@@ -87,9 +120,7 @@ def request_body(config: LlmConfig, model: str) -> bytes:
 def refusal(response: httpx.Response, provider: Provider, text: str) -> NodeError:
     """What the provider's status means, and what to do."""
     status = response.status_code
-    if provider.key is not None:
-        text = text.replace(provider.key.get_secret_value(), "***")
-    said = _message_of(text)
+    said = provider.without_key(_message_of(text))[:TEXT_SHOWN]
     if status in (401, 403):
         hint = f" Check {provider.key_variable} on the llm worker." if provider.key_variable else ""
         return PermanentNodeError("provider_refused", f"Provider '{provider.name}' answered {status}: {said}.{hint}")

@@ -21,16 +21,21 @@ class Provider:
     key_variable: str | None = None
     default_model: str | None = None
 
+    def without_key(self, text: str) -> str:
+        """What a provider said, which may quote the key."""
+        return text.replace(self.key.get_secret_value(), "***") if self.key is not None else text
+
 
 def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:
     """The known providers, moved or added to by `PIPEWRIGHT_LLM_URLS`."""
     known = [
         Provider(
-            "openrouter", "https://openrouter.ai/api/v1", settings.openrouter_api_key, "OPENROUTER_API_KEY",
+            "openrouter", "https://openrouter.ai/api/v1", _key(settings.openrouter_api_key), "OPENROUTER_API_KEY",
             "openai/gpt-4o-mini",
         ),
-        Provider("xai", "https://api.x.ai/v1", settings.xai_api_key, "XAI_API_KEY", "grok-4"),
-        Provider("openai", "https://api.openai.com/v1", settings.openai_api_key, "OPENAI_API_KEY", "gpt-4o-mini"),
+        Provider("xai", "https://api.x.ai/v1", _key(settings.xai_api_key), "XAI_API_KEY", "grok-4"),
+        Provider("openai", "https://api.openai.com/v1", _key(settings.openai_api_key), "OPENAI_API_KEY",
+                 "gpt-4o-mini"),
         Provider("ollama", "http://127.0.0.1:11434/v1", default_model="llama3.2"),
         Provider("vllm", "http://127.0.0.1:8000/v1"),
     ]  # fmt: skip
@@ -45,6 +50,12 @@ def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:
             old.default_model if old else name,
         )
     return providers
+
+
+def _key(key: SecretStr | None) -> SecretStr | None:
+    """Without the line feed that a file or a command often leaves; None when nothing is left that a header takes."""
+    text = key.get_secret_value().strip() if key is not None else ""
+    return SecretStr(text) if text and text.isascii() and text.isprintable() else None
 
 
 class Providers:

@@ -60,16 +60,20 @@ def test_an_input_over_the_limit_is_refused():
         check({"name": "x" * INPUT_LIMIT})
 
 
+def test_a_pattern_that_takes_ever_elsewhere_is_matched_at_once():
+    with pytest.raises(InvalidError, match="/input/name"):
+        check({"name": "a" * 100_000 + "!"}, {"properties": {"name": {"pattern": "^(a+)+$"}}})
+
+
 @pytest.mark.parametrize(
     "schema",
     [
         {"type": "no-such-type"},
         {"$ref": "#/$defs/absent"},
         {"$ref": "https://example.com/schema.json"},
-        {"$ref": "#"},
         {"properties": {"name": {"pattern": "("}}},
     ],
-    ids=["unknown type", "reference to nothing", "reference to elsewhere", "endless reference", "wrong pattern"],
+    ids=["unknown type", "reference to nothing", "reference to elsewhere", "wrong pattern"],
 )
 def test_a_schema_that_cannot_be_used_refuses_the_run_in_words(schema: dict[str, Any]):
     with pytest.raises(InvalidError, match="input_schema of pipeline 'tested' cannot be used"):

@@ -120,5 +120,24 @@ def test_a_pattern_of_an_input_schema_must_be_one():
     assert list(findings_of(text("a"), input_schema={"pattern": "("})) == ["/input_schema/pattern"]
 
 
+CHAIN = {f"a{at}": {"anyOf": [{"$ref": f"#/$defs/a{at + 1}"}] * 2} for at in range(30)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"$ref": "#"}, "back to itself"),
+        ({"properties": {"children": {"items": {"$ref": "#"}}}}, "back to itself"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}}, "back to itself"),
+        ({"$ref": "#/$defs/a0", "$defs": CHAIN | {"a30": {"type": "string"}}}, "more than 5000 parts"),
+    ],
+    ids=["itself", "a tree", "a definition", "doubled thirty times"],
+)
+def test_an_input_schema_is_bounded(schema: dict[str, Any], words: str):
+    found = findings_of(text("a"), input_schema=schema)
+    assert list(found) == ["/input_schema"]
+    assert words in found["/input_schema"]
+
+
 def test_an_input_schema_with_definitions_of_its_own_is_taken():
     accept(text("a"), input_schema={"$ref": "#/$defs/person", "$defs": {"person": {"type": "object"}}})
