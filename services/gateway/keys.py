@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from dataclasses import dataclass
 
 from psycopg_pool import PoolTimeout
 
+from services.gateway.access import Scope
 from shared.errors import ServiceError, UnavailableError
 from shared.postgres import Pool
 
@@ -15,6 +17,18 @@ from shared.postgres import Pool
 BELIEVED_S = 5.0
 #: Keys believed at once.
 MOST_BELIEVED = 10_000
+
+
+@dataclass(frozen=True)
+class Key:
+    """Who calls."""
+
+    id: str
+    name: str
+    scopes: frozenset[Scope]
+
+
+ADMIN_KEY = Key("admin", "the admin key of the settings", frozenset({Scope.ADMIN}))
 
 
 class UnauthorizedError(ServiceError):
@@ -28,31 +42,34 @@ class Keys:
     def __init__(self, pool: Pool, admin_key: str | None) -> None:
         self._pool = pool
         self._admin = _digest(admin_key) if admin_key else None
-        self._believed: dict[bytes, float] = {}
+        self._believed: dict[bytes, tuple[float, Key]] = {}
 
-    async def check(self, authorization: str | None) -> None:
+    async def check(self, authorization: str | None) -> Key:
         """Raises UnauthorizedError."""
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
             raise UnauthorizedError(
                 "missing_key", "This needs an API key. Send the header 'Authorization: Bearer KEY'."
             )
-        digest = _digest(key.strip())
+        digest = _digest(secret.strip())
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            return
-        if self._believed.get(digest, 0.0) > time.monotonic():
-            return
-        if not await self._is_known(digest):
+            return ADMIN_KEY
+        believed_until, key = self._believed.get(digest, (0.0, ADMIN_KEY))
+        if believed_until > time.monotonic():
+            return key
+        found = await self._find(digest)
+        if found is None:
             raise UnauthorizedError("wrong_key", "This API key is not known, has expired or was revoked.")
         if len(self._believed) >= MOST_BELIEVED:
             self._believed.clear()
-        self._believed[digest] = time.monotonic() + BELIEVED_S
+        self._believed[digest] = (time.monotonic() + BELIEVED_S, found)
+        return found
 
-    async def _is_known(self, digest: bytes) -> bool:
+    async def _find(self, digest: bytes) -> Key | None:
         try:
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(
-                    "SELECT sha256 FROM gateway.api_keys WHERE sha256 = %s AND revoked_at IS NULL "
+                    "SELECT id, name, scopes, sha256 FROM gateway.api_keys WHERE sha256 = %s AND revoked_at IS NULL "
                     "AND (expires_at IS NULL OR expires_at > clock_timestamp())",
                     (digest,),
                     prepare=True,
@@ -64,7 +81,9 @@ class Keys:
                 "Keys cannot be checked now. Try again in a few seconds.",
                 retry_after_s=2.0,
             ) from error
-        return row is not None and hmac.compare_digest(bytes(row["sha256"]), digest)
+        if row is None or not hmac.compare_digest(bytes(row["sha256"]), digest):
+            return None
+        return Key(row["id"], row["name"], frozenset(Scope(scope) for scope in row["scopes"]))
 
 
 def _digest(key: str) -> bytes:

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from shared.contracts.problems import Problem
 
 #: What any route with a key may answer.
-REFUSALS = (401, 404, 409, 413, 422, 503)
+REFUSALS = (401, 403, 404, 409, 413, 422, 503)
 #: Schemas of what is sent have a name of their own, since a field with a default may be left out there.
 SENT = "#/components/schemas/{model}-Input"
 

@@ -28,11 +28,6 @@ def wiring_of(request: Request) -> Wiring:
     return wiring
 
 
-async def authorized(request: Request) -> None:
-    """Every route but health needs a key."""
-    await wiring_of(request).keys.check(request.headers.get("authorization"))
-
-
 Wired = Annotated[Wiring, Depends(wiring_of)]
 
 

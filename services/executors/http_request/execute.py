@@ -73,7 +73,8 @@ class HttpRequest:
                     body = await _read(response, first.url)
                 finally:
                     await response.aclose()
-            except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL) as error:
+            except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL, UnicodeError) as error:
+                # UnicodeError: a redirect to a host that is not a name; httpx reads it even if it is not followed.
                 raise as_node_error(error, request.url) from error
             if not response.has_redirect_location or request.method not in ("GET", "POST"):
                 return response, body

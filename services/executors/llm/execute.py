@@ -41,7 +41,7 @@ class Llm:
         try:
             await self._ask(url, provider, request_body(config, model), answer)
             output = answer.output(model)
-        except (httpx.HTTPError, AddressRefusedError) as error:
+        except (httpx.HTTPError, AddressRefusedError, UnicodeError) as error:
             raise as_node_error(error, url) from error
         except NodeError as error:
             error.message = provider.without_key(error.message)[:MESSAGE_SHOWN]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from services.gateway.access import Scope, needs
 from services.gateway.bodies import DOCUMENT_LIMIT, read_json
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, answer
@@ -23,11 +24,14 @@ from shared.contracts.states import PipelineStatus
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 
+READ = [needs(Scope.PIPELINES_READ)]
+WRITE = [needs(Scope.PIPELINES_WRITE)]
+
 #: Publishing a pipeline of 10,000 nodes takes about a second.
 EDIT_TIMEOUT_S = 60.0
 
 
-@router.get("", responses=answers(PipelinePage))
+@router.get("", dependencies=READ, responses=answers(PipelinePage))
 async def list_pipelines(
     wired: Wired,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -39,7 +43,9 @@ async def list_pipelines(
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_LIST, wanted))
 
 
-@router.post("", status_code=201, responses=answers(Pipeline, 201), openapi_extra=body_of(PipelineDocument))
+@router.post(
+    "", dependencies=WRITE, status_code=201, responses=answers(Pipeline, 201), openapi_extra=body_of(PipelineDocument)
+)
 async def create_pipeline(request: Request, wired: Wired) -> Response:
     """Create a draft with its nodes and edges, all or nothing."""
     document = await read_json(request, DOCUMENT_LIMIT)
@@ -47,13 +53,13 @@ async def create_pipeline(request: Request, wired: Wired) -> Response:
     return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"})
 
 
-@router.get("/{pipeline}", responses=answers(Pipeline))
+@router.get("/{pipeline}", dependencies=READ, responses=answers(Pipeline))
 async def get_pipeline(pipeline: str, wired: Wired) -> Response:
     """A pipeline by slug or id, with its nodes and edges."""
     return await _ask(wired, subjects.PIPELINES_GET, pipeline)
 
 
-@router.put("/{pipeline}", responses=answers(Pipeline), openapi_extra=body_of(PipelineDocument))
+@router.put("/{pipeline}", dependencies=WRITE, responses=answers(Pipeline), openapi_extra=body_of(PipelineDocument))
 async def update_pipeline(pipeline: str, request: Request, wired: Wired) -> Response:
     """Replace the draft; runs go on with the published version until the next publish."""
     document = await read_json(request, DOCUMENT_LIMIT)
@@ -61,20 +67,20 @@ async def update_pipeline(pipeline: str, request: Request, wired: Wired) -> Resp
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_UPDATE, wanted, EDIT_TIMEOUT_S))
 
 
-@router.delete("/{pipeline}", status_code=204, response_model=None, responses=answers(None, 204))
+@router.delete("/{pipeline}", dependencies=WRITE, status_code=204, response_model=None, responses=answers(None, 204))
 async def delete_pipeline(pipeline: str, wired: Wired) -> Response:
     """Delete a pipeline; its slug is free at once, and runs that go on are not touched."""
     await _ask(wired, subjects.PIPELINES_DELETE, pipeline)
     return Response(status_code=204)
 
 
-@router.post("/{pipeline}/publish", responses=answers(Pipeline))
+@router.post("/{pipeline}/publish", dependencies=WRITE, responses=answers(Pipeline))
 async def publish_pipeline(pipeline: str, wired: Wired) -> Response:
     """Make an immutable version of the draft, which new runs use."""
     return await _ask(wired, subjects.PIPELINES_PUBLISH, pipeline)
 
 
-@router.post("/{pipeline}/archive", responses=answers(Pipeline))
+@router.post("/{pipeline}/archive", dependencies=WRITE, responses=answers(Pipeline))
 async def archive_pipeline(pipeline: str, wired: Wired) -> Response:
     """Start no runs of it any more."""
     return await _ask(wired, subjects.PIPELINES_ARCHIVE, pipeline)

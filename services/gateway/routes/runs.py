@@ -10,6 +10,7 @@ import nats.js.errors
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field, ValidationError
 
+from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_object
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, Wiring, answer
@@ -40,6 +41,7 @@ class Execute(Document):
 
 @router.post(
     "/pipelines/{pipeline}/execute",
+    dependencies=[needs(Scope.RUNS_START)],
     status_code=202,
     responses=answers(Run, 202) | answers(Run, 200),
     openapi_extra=body_of(Execute),
@@ -106,7 +108,7 @@ async def _start(wired: Wiring, wanted: RunRequested) -> RunStarted:
     return RunStarted(run_id=wanted.run_id, status=RunStatus.PENDING)
 
 
-@router.get("/pipeline_runs", responses=answers(RunPage))
+@router.get("/pipeline_runs", dependencies=[needs(Scope.RUNS_READ)], responses=answers(RunPage))
 async def list_runs(
     wired: Wired,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -119,7 +121,7 @@ async def list_runs(
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 
 
-@router.get("/pipeline_runs/{run_id}", responses=answers(Run))
+@router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run))
 async def get_run(
     run_id: UUID,
     wired: Wired,
@@ -133,7 +135,7 @@ async def get_run(
     return answer(found)
 
 
-@router.post("/pipeline_runs/{run_id}/cancel", responses=answers(Run))
+@router.post("/pipeline_runs/{run_id}/cancel", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run))
 async def cancel_run(run_id: UUID, wired: Wired) -> Response:
     """Cancel a run: from the answer on, nothing of it is begun any more."""
     return answer(await wired.rpc.call_raw(subjects.RUNS_CANCEL, RunCancel(run_id=run_id)))

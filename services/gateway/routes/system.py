@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
+from services.gateway.access import Scope, needs
 from services.gateway.openapi import answers
-from services.gateway.wiring import Wired, answer, authorized
+from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
 from shared.contracts.pipelines import NodeTypeList, NodeTypesList
 
@@ -32,7 +33,7 @@ async def get_version() -> Response:
     return answer({"name": "pipewright", "version": version("pipewright")})
 
 
-@router.get("/node_types", dependencies=[Depends(authorized)], responses=answers(NodeTypeList))
+@router.get("/node_types", dependencies=[needs(Scope.PIPELINES_READ)], responses=answers(NodeTypeList))
 async def list_node_types(wired: Wired) -> Response:
     """Every node type that a worker announced, with the JSON Schema of its config."""
     return answer(await wired.rpc.call_raw(subjects.NODE_TYPES_LIST, NodeTypesList()))
