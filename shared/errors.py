@@ -3,6 +3,7 @@
 ServiceError          anything a caller may be told
 ├── NotFoundError     404
 ├── ConflictError     409: not in this state
+├── ChangedMeanwhileError  412: not the revision that the caller had read
 ├── InvalidError      422: the body, with the places at fault
 ├── TooLargeError     413
 └── UnavailableError  503: try again after a while
@@ -10,6 +11,7 @@ ServiceError          anything a caller may be told
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from shared.contracts.problems import FieldProblem, Problem
@@ -49,6 +51,11 @@ class ConflictError(ServiceError):
     title = "Not possible in this state"
 
 
+class ChangedMeanwhileError(ServiceError):
+    status = 412
+    title = "Changed meanwhile"
+
+
 class InvalidError(ServiceError):
     status = 422
     title = "Invalid request"
@@ -77,3 +84,10 @@ class ProblemError(ServiceError):
     def __init__(self, problem: Problem) -> None:
         Exception.__init__(self, problem.detail)
         self.problem = problem
+
+
+def unknown_field(key: str, known: list[str]) -> str:
+    """Says that a field is not known, and which one was perhaps meant."""
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else f" Known are: {', '.join(known)}." if known else ""
+    return f"'{key}' is not a known field.{hint}"

@@ -162,7 +162,7 @@ def _compile(make: Callable[[str], Field], source: str, findings: Findings) -> F
     """Compiled when it is first rendered: who only reads templates never pays for it, and Jinja2's compiler,
     which calculates constants, runs in the child for what must render there."""
     if findings.needs_child:
-        return lambda variables: make(source)({**ENVIRONMENT.globals, **variables})
+        return lambda variables: _compile_now(make, source)({**ENVIRONMENT.globals, **variables})
     compiled: Field | None = None
 
     def render(variables: dict[str, Any]) -> Any:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
 import jmespath
 import orjson
-from jinja2 import Undefined
+from jinja2 import Environment, Undefined, pass_environment
 from jinja2.exceptions import FilterArgumentError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 
@@ -24,9 +25,10 @@ from jinja2.filters import FILTERS as JINJA_FILTERS
 TEXT_LIMIT = 1024 * 1024
 #: A JMESPath expression; longer ones are refused.
 JMESPATH_LIMIT = 2000
+#: Digits that numbers are rounded to, on either side of the point.
+ROUND_LIMIT = 30
 
 _DATE_FORMAT = re.compile(r"(?:[^%]|%-?[A-Za-z%])*")
-_TAG = re.compile(r"<[^>]*>")
 
 
 def to_text(value: Any) -> str:
@@ -37,16 +39,47 @@ def to_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict | list | tuple | range):
         return to_json(value)
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
-    return str(value)
+    if isinstance(value, int | float | datetime):
+        return str(value)
+    raise FilterArgumentError(f"a {type(value).__name__} is no value")
+
+
+def to_value(value: Any) -> Any:
+    """A value as JSON knows it, so that nothing else leaves a template."""
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return orjson.loads(_dump(value))
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    option = orjson.OPT_INDENT_2 if indent else 0
-    return orjson.dumps(value, option=option | orjson.OPT_NON_STR_KEYS, default=str).decode()
+    text = _dump(value, orjson.OPT_INDENT_2 if indent else 0).decode()
+    bounded(len(text))
+    return text
+
+
+def _dump(value: Any, option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(value, option=option | orjson.OPT_NON_STR_KEYS, default=_as_list)
+    except TypeError as error:
+        # What `_as_list` raises says more than what orjson makes of it.
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        raise
+
+
+def _as_list(value: Any) -> list[Any]:
+    """For what orjson does not know: never Python's words for an object, which tell its address."""
+    if isinstance(value, tuple | range):
+        return list(value)
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    raise TypeError(f"a {type(value).__name__} is no value")
 
 
 def bounded(size: int) -> None:
@@ -115,7 +148,10 @@ def _as_time(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, UTC)
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OSError, OverflowError, ValueError) as error:
+            raise FilterArgumentError(f"{value} is no time; give seconds since 1970") from error
     if value in ("now", "today"):
         return datetime.now(UTC)
     try:
@@ -126,12 +162,27 @@ def _as_time(value: Any) -> datetime:
 
 def truncate(value: Any, length: int = 50, ending: str = "...") -> str:
     text = to_text(value)
-    return text if len(text) <= length else text[: max(0, length - len(ending))] + ending
+    return text if len(text) <= length else append(text[: max(0, length - len(ending))], ending)
 
 
 def truncatewords(value: Any, count: int = 15, ending: str = "...") -> str:
     words = to_text(value).split()
-    return " ".join(words) if len(words) <= count else " ".join(words[:count]) + ending
+    return " ".join(words) if len(words) <= count else append(" ".join(words[:count]), ending)
+
+
+def strip_html(text: str) -> str:
+    """Without tags; a regular expression would take quadratic time for text full of `<`."""
+    parts, position = [], 0
+    while (start := text.find("<", position)) >= 0 and (end := text.find(">", start)) >= 0:
+        parts.append(text[position:start])
+        position = end + 1
+    return "".join(parts) + text[position:]
+
+
+def round_(value: Any, precision: int = 0, method: str = "common") -> Any:
+    if abs(precision) > ROUND_LIMIT:
+        raise FilterArgumentError(f"numbers are rounded to {ROUND_LIMIT} digits at most")
+    return JINJA_FILTERS["round"](value, precision, method)
 
 
 def where(value: Iterable[Any], key: str, wanted: Any = True) -> list[Any]:
@@ -141,6 +192,12 @@ def where(value: Iterable[Any], key: str, wanted: Any = True) -> list[Any]:
 
 def size(value: Any) -> int:
     return len(value) if isinstance(value, list | dict | tuple) else len(to_text(value))
+
+
+@pass_environment
+def sum_(environment: Environment, value: Iterable[Any], attribute: Any = None, start: Any = 0) -> Any:
+    """Of numbers alone: a sum of lists takes quadratic time."""
+    return JINJA_FILTERS["sum"](environment, value, attribute, number(start))
 
 
 def search(value: Any, expression: str) -> Any:
@@ -154,21 +211,46 @@ def search(value: Any, expression: str) -> Any:
 
 
 def on_text(function: Callable[[str], Any]) -> Callable[[Any], Any]:
-    """A filter that takes any value as text."""
-    return lambda value: function(to_text(value))
+    """A filter that takes any value as text, and makes it longer within the limit only."""
+
+    def changed(value: Any) -> Any:
+        text = to_text(value)
+        result = function(text)
+        if isinstance(result, str) and len(result) > len(text):
+            bounded(len(result))
+        return result
+
+    return changed
+
+
+def _adapted(name: str) -> Callable[..., Any]:
+    """A filter of Jinja2's over plain values: text is what `to_text` gives, and nothing is lazy."""
+    function = JINJA_FILTERS[name]
+    #: Jinja2 passes its own context or environment first to some.
+    place = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @wraps(function)
+    def adapted(*given: Any, **named: Any) -> Any:
+        if name in _TEXT_NAMES:
+            given = (*given[:place], to_text(given[place]), *given[place + 1 :])
+        result = function(*given, **named)
+        return list(result) if isinstance(result, Iterator) else result
+
+    return adapted
 
 
 #: Jinja2's own filters that cost no more than their input.
 _PLAIN_NAMES = (
     "abs", "default", "d", "dictsort", "first", "float", "int", "items", "last", "length", "count", "list",
-    "lower", "max", "min", "reject", "rejectattr", "reverse", "round", "select", "selectattr", "sort", "sum",
-    "title", "trim", "unique", "upper", "wordcount",
+    "lower", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "title", "trim",
+    "unique", "upper", "wordcount",
 )  # fmt: skip
+_TEXT_NAMES = frozenset({"center", "indent", "lower", "title", "trim", "upper", "wordcount", "wordwrap"})
 #: Filters that can make much out of little.
 CHILD_FILTERS = ("center", "indent", "map", "batch", "slice", "groupby", "wordwrap")
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    **{name: JINJA_FILTERS[name] for name in (*_PLAIN_NAMES, *CHILD_FILTERS)},
+    **{name: _adapted(name) for name in (*_PLAIN_NAMES, *CHILD_FILTERS)},
     "append": append,
     "at_least": lambda value, least: max(number(value), number(least)),
     "at_most": lambda value, most: min(number(value), number(most)),
@@ -192,14 +274,16 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "prepend": prepend,
     "remove": lambda value, old: replace(value, old),
     "replace": replace,
+    "round": round_,
     "rstrip": on_text(str.rstrip),
     "size": size,
     "split": lambda value, separator=None: to_text(value).split(separator or None),
     "string": to_text,
     "strip": on_text(str.strip),
-    "strip_html": on_text(lambda text: _TAG.sub("", text)),
+    "strip_html": on_text(strip_html),
     "strip_newlines": on_text(lambda text: text.replace("\n", "")),
     "times": lambda value, other: number(value) * number(other),
+    "sum": sum_,
     "tojson": to_json,
     "truncate": truncate,
     "truncatewords": truncatewords,

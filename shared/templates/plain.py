@@ -60,6 +60,9 @@ def read_plain(source: str) -> PlainTemplate | None:
         return None
     if any(path[0] in _WORDS or any(part.startswith("_") for part in path[1:]) for path in paths):
         return None
+    if any(text.endswith("{") for text in texts[:-1]):
+        # `{{{ name }}}` is an object without its end to Jinja2.
+        return None
     findings = Findings()
     for path in paths:
         refer_path(path, findings)

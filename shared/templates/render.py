@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jinja2 import Template, TemplateError, Undefined
+from jinja2 import Template, TemplateError
 from jinja2.environment import TemplateExpression
 
 from shared.templates.environment import ENVIRONMENT
-from shared.templates.filters import TEXT_LIMIT, to_text
+from shared.templates.filters import TEXT_LIMIT, to_text, to_value
 from shared.templates.scope import Scope
 
 #: How many known names an error lists.
@@ -52,20 +52,18 @@ def join_bounded(parts: Iterable[str]) -> str:
 
 def value_field(expression: str) -> Field:
     """The value itself, whatever it is."""
-    compiled: TemplateExpression = ENVIRONMENT.compile_expression(expression, undefined_to_none=False)
+    # In parentheses, as it was checked: they make a tuple of `a, b`.
+    compiled: TemplateExpression = ENVIRONMENT.compile_expression(f"({expression}\n)", undefined_to_none=False)
 
     def render(variables: dict[str, Any]) -> Any:
-        value = compiled(variables)
-        if isinstance(value, Undefined):
-            value._fail_with_undefined_error()
-        return value
+        return to_value(compiled(variables))
 
     return render
 
 
 def value_as_text(expression: str) -> Field:
     render = value_field(expression)
-    return lambda variables: to_text(render(variables))
+    return lambda variables: join_bounded([to_text(render(variables))])
 
 
 def render_field(pointer: str, field: Field, variables: dict[str, Any], scope: Scope) -> Any:
@@ -78,5 +76,6 @@ def render_field(pointer: str, field: Field, variables: dict[str, Any], scope: S
         message = (error.message or type(error).__name__).rstrip(".")
         known = ", ".join(scope.known_names()[:NAMES_SHOWN])
         raise TemplateRenderError(f"{pointer}: {message}. Known here: {known}.") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, NameError) as error:
+        # NameError: Jinja2's compiler writes a constant that is infinite as the name `inf`.
         raise TemplateRenderError(f"{pointer}: {error}. Check the values that the template uses.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,21 @@ from jinja2 import TemplateSyntaxError, nodes
 from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.templates.environment import ENVIRONMENT, TESTS
 from shared.templates.filters import CHILD_FILTERS, FILTERS
+from shared.templates.queries import is_linear
 
 #: A longer template is refused.
 SOURCE_LIMIT = 64 * 1024
-#: More of these in one template and it renders in the child.
+#: More of these in one template and it renders in the child; comparisons and tests count as filters.
 CONCATENATIONS_IN_PROCESS = 16
 FILTERS_IN_PROCESS = 200
+#: These do something for every element, and count as so many others.
+PER_ELEMENT = frozenset({
+    "compact", "dictsort", "jmespath", "join", "reject", "rejectattr", "select", "selectattr", "sort", "unique",
+    "where",
+})  # fmt: skip
+PER_ELEMENT_COST = 20
+#: The time that Jinja2's compiler takes grows with the cube of a chain's length.
+DEPTH_IN_PROCESS = 25
 
 RUN_FIELDS = ("id", "started_at")
 #: Told of every upstream node, whatever it gives.
@@ -94,7 +104,9 @@ def inner_expression(tree: nodes.Template, source: str) -> str | None:
         return None
     if not (text == source and text.startswith("{{") and text.endswith("}}")):
         return None
-    return text[2:-2].strip("-+ \n\t")
+    # A sign right at the braces controls white space; any other belongs to the expression.
+    inner = text[2:-2]
+    return inner[inner.startswith(("-", "+")) : len(inner) - inner.endswith("-")]
 
 
 def _parse(source: str, shown: str) -> nodes.Template:
@@ -106,6 +118,8 @@ def _parse(source: str, shown: str) -> nodes.Template:
         raise SyntaxProblem(_explain(error, shown)) from error
     except RecursionError as error:
         raise SyntaxProblem("the template is nested too deeply; make it flatter") from error
+    except ValueError as error:
+        raise SyntaxProblem("the template holds a number with too many digits") from error
 
 
 def _explain(error: TemplateSyntaxError, source: str) -> str:
@@ -121,33 +135,59 @@ def _explain(error: TemplateSyntaxError, source: str) -> str:
 
 def _read(tree: nodes.Template) -> Findings:
     findings = Findings()
-    stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
-    stored |= {"loop"} if next(iter(tree.find_all(nodes.For)), None) is not None else set()
+    stored: set[str] = set()
     concatenations = filters = 0
-    for node in _walk(tree):
+    for node, depth in _walk(tree):
         _refuse(node)
-        if isinstance(node, nodes.Concat | nodes.Add):
-            concatenations += len(node.nodes) if isinstance(node, nodes.Concat) else 2
-        if isinstance(node, nodes.Filter):
-            filters += 1
-        if not isinstance(node, _LINEAR) or (isinstance(node, nodes.Filter) and node.name in CHILD_FILTERS):
+        if isinstance(node, nodes.Name) and node.ctx != "load":
+            stored.add(node.name)
+        elif isinstance(node, nodes.For):
+            stored.add("loop")
+        concatenations += _copies(node)
+        if isinstance(node, nodes.Filter | nodes.Operand | nodes.Test):
+            filters += PER_ELEMENT_COST if getattr(node, "name", None) in PER_ELEMENT else 1
+        if not isinstance(node, _LINEAR) or (isinstance(node, nodes.Filter) and _is_costly(node)):
             findings.needs_child = True
+        findings.needs_child |= depth > DEPTH_IN_PROCESS
     if concatenations > CONCATENATIONS_IN_PROCESS or filters > FILTERS_IN_PROCESS:
         findings.needs_child = True
     _refer(tree, stored, findings)
     return findings
 
 
-def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Every node of the tree, without recursion in Python's stack."""
-    waiting = [node]
+def _copies(node: nodes.Node) -> int:
+    """How many values this puts beside each other; constants are as long as the source."""
+    match node:
+        case nodes.Concat():
+            return len(node.nodes)
+        case nodes.Add():
+            return 2
+        case nodes.List() | nodes.Tuple():
+            return sum(not isinstance(item, nodes.Const) for item in node.items)
+        case nodes.Dict():
+            return sum(not isinstance(pair.value, nodes.Const) for pair in node.items)
+    return 0
+
+
+def _is_costly(node: nodes.Filter) -> bool:
+    if node.name == "jmespath":
+        expression = node.args[0] if len(node.args) == 1 else None
+        return not (isinstance(expression, nodes.Const) and is_linear(str(expression.value)))
+    # Indented JSON is much longer than what it says.
+    return node.name in CHILD_FILTERS or (node.name == "tojson" and bool(node.args or node.kwargs))
+
+
+def _walk(node: nodes.Node) -> Iterator[tuple[nodes.Node, int]]:
+    """Every node of the tree and its depth, without recursion in Python's stack."""
+    waiting = [(node, 0)]
     while waiting:
-        found = waiting.pop()
-        yield found
-        waiting.extend(found.iter_child_nodes())
+        found, depth = waiting.pop()
+        yield found, depth
+        waiting.extend((child, depth + 1) for child in found.iter_child_nodes())
 
 
 def _refuse(node: nodes.Node) -> None:
+    _refuse_constant(node)
     reason = _REFUSED.get(type(node))
     if reason is not None:
         raise SyntaxProblem(reason)
@@ -159,6 +199,16 @@ def _refuse(node: nodes.Node) -> None:
         raise SyntaxProblem(_unknown("test", node.name, TESTS))
     if isinstance(node, nodes.Call) and not _is_listed_call(node):
         raise SyntaxProblem("only range() and the methods of loop can be called; use a filter instead")
+
+
+def _refuse_constant(node: nodes.Node) -> None:
+    value = node.value if isinstance(node, nodes.Const) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SyntaxProblem("the template holds a number that is too large")
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise SyntaxProblem("the template holds half of a character (a surrogate); write the whole one")
+    if isinstance(node, nodes.Name) and node.name == "self":
+        raise SyntaxProblem("blocks are not allowed, so there is no 'self'")
 
 
 def _is_listed_call(node: nodes.Call) -> bool:
@@ -178,16 +228,16 @@ def _refer(node: nodes.Node, stored: set[str], findings: Findings) -> None:
     waiting: list[nodes.Node] = [node]
     while waiting:
         found = waiting.pop()
-        path = _path(found)
-        if path is not None and path[0] == "nodes" and "nodes" not in stored:
-            _refer_node(path, findings)
-            waiting.extend(_dynamic_parts(found))
-        elif isinstance(found, nodes.Name) and found.ctx == "load" and found.name not in stored:
-            _refer_name(found.name, findings)
-        else:
-            if path is not None:
-                _check_run_field(path)
-            waiting.extend(found.iter_child_nodes())
+        base, path = _path(found)
+        waiting.extend(_dynamic_parts(found))
+        if not isinstance(base, nodes.Name):
+            waiting.extend(base.iter_child_nodes())
+        elif base.name not in stored:
+            if base.name == "nodes":
+                _refer_node(path, findings)
+            else:
+                _refer_name(base.name, findings)
+            _check_run_field(path)
 
 
 def refer_path(path: Sequence[str], findings: Findings) -> None:
@@ -204,20 +254,18 @@ def _check_run_field(path: Sequence[str | None]) -> None:
         raise SyntaxProblem(f"run.{path[1]} does not exist; known are run.id and run.started_at")
 
 
-def _path(node: nodes.Node) -> list[str | None] | None:
-    """`nodes.a['b']` as ["nodes", "a", "b"]; a part that is calculated is None; None for anything else."""
+def _path(node: nodes.Node) -> tuple[nodes.Node, list[str | None]]:
+    """`nodes.a['b']` as its first name and ["nodes", "a", "b"], a part that is calculated being None; all at once,
+    since the parts of a long path are paths too. Anything else is its own base."""
     parts: list[str | None] = []
-    while True:
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Getattr):
             parts.append(node.attr)
-        elif isinstance(node, nodes.Getitem):
+        else:
             constant = node.arg.value if isinstance(node.arg, nodes.Const) else None
             parts.append(constant if isinstance(constant, str) else None)
-        elif isinstance(node, nodes.Name):
-            return [node.name, *reversed(parts)]
-        else:
-            return None
         node = node.node
+    return node, [node.name if isinstance(node, nodes.Name) else None, *reversed(parts)]
 
 
 def _dynamic_parts(node: nodes.Node) -> Iterator[nodes.Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from shared.contracts.problems import FieldProblem
+from shared.errors import unknown_field
 from shared.templates.config import ConfigProblems, compile_cached, escape, template_strings
 
 
@@ -67,13 +67,6 @@ def _required_names(alternatives: Any) -> list[str]:
     if any(set(alternative) != {"required"} for alternative in alternatives):
         return []
     return [name for alternative in alternatives for name in alternative["required"]]
-
-
-def unknown_field(key: str, known: list[str]) -> str:
-    """Says that a field is not known, and which one was perhaps meant."""
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else f" Known are: {', '.join(known)}." if known else ""
-    return f"'{key}' is not a known field.{hint}"
 
 
 def _short(message: str) -> str:

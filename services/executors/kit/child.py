@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import Process
 from typing import Any
@@ -64,6 +65,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._process: Process | None = None
+        self._is_killed = False
         self._idle: asyncio.TimerHandle | None = None
 
     async def ask(self, request: bytes) -> dict[str, Any]:
@@ -89,7 +91,9 @@ class _Child:
         return answer
 
     async def _running(self) -> Process:
-        if self._process is None or self._process.returncode is not None:
+        if self._process is not None and self._is_over(self._process):
+            await self.end()
+        if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
@@ -102,12 +106,22 @@ class _Child:
             )
         return self._process
 
+    def _is_over(self, process: Process) -> bool:
+        """Asked of the kernel, since asyncio learns of an end a little later; a render must not pay for that."""
+        if self._is_killed or process.returncode is not None:
+            return True
+        try:
+            return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
+            self._is_killed = True
             self._process.kill()
 
     async def end(self) -> None:
         self._kill()
         if self._process is not None:
             await self._process.wait()
-            self._process = None
+            self._process, self._is_killed = None, False

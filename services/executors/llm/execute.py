@@ -81,14 +81,16 @@ async def _whole(response: httpx.Response) -> bytes:
 
 async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
     """Ended by line feeds alone: httpx would end them at characters that JSON may hold, such as U+2028."""
-    waiting = b""
+    waiting = bytearray()
     async for part in response.aiter_bytes():
-        *lines, waiting = (waiting + part).split(b"\n")
-        for line in lines:
-            yield line
+        waiting += part
+        if b"\n" in part:
+            *lines, waiting = waiting.split(b"\n")
+            for line in lines:
+                yield bytes(line)
         if len(waiting) > BODY_LIMIT:
             raise _too_large()
-    yield waiting
+    yield bytes(waiting)
 
 
 def _too_large() -> PermanentNodeError:

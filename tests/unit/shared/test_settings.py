@@ -1,0 +1,76 @@
+"""Settings: read from the environment alone; a wrong one names its variable and shows an example."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import CommonSettings, DatabaseSettings, SettingsError, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch):
+    for name in os.environ:
+        if name.startswith("PIPEWRIGHT_"):
+            monkeypatch.delenv(name)
+
+
+def test_without_variables_the_defaults_are_those_of_one_machine():
+    found = read_settings(DatabaseSettings)
+    assert found.nats_url == "nats://127.0.0.1:4222"
+    assert found.database_url == "postgresql://pipewright@127.0.0.1:5432/pipewright"
+    assert (found.log_level, found.log_format) == ("INFO", "json")
+
+
+def test_a_variable_is_read_under_our_prefix(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIPEWRIGHT_NATS_URL", "nats://elsewhere:4222")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("PIPEWRIGHT_SOMETHING_ELSE", "1")
+    found = read_settings(CommonSettings)
+    assert (found.nats_url, found.log_level) == ("nats://elsewhere:4222", "INFO")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "example"),
+    [
+        ("PIPEWRIGHT_LOG_LEVEL", "LOUD", "Example: PIPEWRIGHT_LOG_LEVEL=INFO"),
+        ("PIPEWRIGHT_LOG_LEVEL", "info", "Example: PIPEWRIGHT_LOG_LEVEL=INFO"),
+        ("PIPEWRIGHT_LOG_FORMAT", "xml", "Example: PIPEWRIGHT_LOG_FORMAT=json"),
+    ],
+)
+def test_a_wrong_variable_is_named_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, example: str
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings(CommonSettings)
+    assert str(refused.value).startswith(f"{variable}: String should match pattern")
+    assert str(refused.value).endswith(example)
+
+
+def test_every_wrong_variable_has_its_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIPEWRIGHT_LOG_LEVEL", "LOUD")
+    monkeypatch.setenv("PIPEWRIGHT_LOG_FORMAT", "xml")
+    with pytest.raises(SettingsError) as refused:
+        read_settings(DatabaseSettings)
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
+        "PIPEWRIGHT_LOG_LEVEL",
+        "PIPEWRIGHT_LOG_FORMAT",
+    ]
+
+
+def test_an_empty_variable_is_as_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIPEWRIGHT_LOG_LEVEL", "")
+    assert read_settings(CommonSettings).log_level == "INFO"
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        read_settings(CommonSettings).nats_url = "nats://elsewhere"  # type: ignore[misc]  # the test's point
+
+
+@pytest.mark.parametrize("kind", [CommonSettings, DatabaseSettings])
+def test_every_setting_can_show_an_example(kind: type[CommonSettings]):
+    assert all(field.examples for field in kind.model_fields.values())
