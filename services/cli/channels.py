@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from shared.contracts import nodes, pipelines, runs, subjects
+from shared.contracts import edits, nodes, pipelines, runs, subjects, versions
 from shared.contracts.message import Message
 
 #: What stands for a part of a subject that differs from message to message.
@@ -111,6 +111,21 @@ CHANNELS = (
     _rpc("definition", subjects.PIPELINES_DELETE, pipelines.PipelineGet, pipelines.Pipeline),
     _rpc("definition", subjects.PIPELINES_PUBLISH, pipelines.PipelineGet, pipelines.Pipeline),
     _rpc("definition", subjects.PIPELINES_ARCHIVE, pipelines.PipelineGet, pipelines.Pipeline),
+    _rpc("definition", subjects.PIPELINES_VALIDATE, edits.PipelineValidate, edits.Findings),
+    _rpc("definition", subjects.PIPELINES_EXPORT, pipelines.PipelineGet, pipelines.PipelineDocument),
+    _rpc("definition", subjects.NODES_CREATE, edits.NodeCreate, edits.NodeView),
+    _rpc("definition", subjects.NODES_GET, edits.NodeGet, edits.NodeView),
+    _rpc("definition", subjects.NODES_LIST, edits.NodesList, edits.NodePage),
+    _rpc("definition", subjects.NODES_UPDATE, edits.NodeUpdate, edits.NodeView),
+    _rpc("definition", subjects.NODES_DELETE, edits.NodeDelete, edits.NodeView),
+    _rpc("definition", subjects.EDGES_CREATE, edits.EdgeCreate, edits.EdgeView),
+    _rpc("definition", subjects.EDGES_GET, edits.EdgeGet, edits.EdgeView),
+    _rpc("definition", subjects.EDGES_LIST, edits.EdgesList, edits.EdgePage),
+    _rpc("definition", subjects.EDGES_DELETE, edits.EdgeDelete, edits.EdgeView),
+    _rpc("definition", subjects.VERSIONS_LIST, versions.VersionsList, versions.VersionPage),
+    _rpc("definition", subjects.VERSIONS_READ, versions.VersionRead, versions.PipelineVersion),
+    _rpc("definition", subjects.VERSIONS_PUBLISH, versions.VersionPublish, pipelines.Pipeline),
+    _rpc("definition", subjects.VERSIONS_COMPARE, versions.VersionsCompare, versions.VersionDifference),
     _rpc("definition", subjects.VERSIONS_RESOLVE, pipelines.VersionsResolve, pipelines.VersionsResolved, "coordinator"),
     _rpc("definition", subjects.VERSIONS_GET, pipelines.VersionGet, pipelines.CompiledVersion, "coordinator"),
     _rpc("definition", subjects.NODE_TYPES_LIST, pipelines.NodeTypesList, pipelines.NodeTypeList),
@@ -118,4 +133,10 @@ CHANNELS = (
     _rpc("coordinator", subjects.RUNS_GET, runs.RunGet, runs.Run),
     _rpc("coordinator", subjects.RUNS_LIST, runs.RunList, runs.RunPage),
     _rpc("coordinator", subjects.RUNS_CANCEL, runs.RunCancel, runs.Run),
+    _rpc("coordinator", subjects.RUNS_RELEASE, runs.RunRelease, runs.Run),
+    _rpc("coordinator", subjects.RUNS_SETTLE, runs.RunSettle, runs.Run),
+    _rpc("coordinator", subjects.RUNS_RETRY, runs.RunRetry, runs.Run),
+    _rpc("coordinator", subjects.RUNS_AUDIT, runs.RunAudit, runs.AuditTrail),
+    _rpc("coordinator", subjects.NODE_RESULTS_LIST, runs.NodeResultsList, runs.NodeResultPage),
+    _rpc("coordinator", subjects.NODE_RESULTS_GET, runs.NodeResultGet, runs.NodeResultView),
 )

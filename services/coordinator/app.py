@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from services.coordinator.actions import RunActions
 from services.coordinator.dispatch import Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.handlers import RunHandlers
@@ -68,7 +69,8 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     starter = Starter(pool, rpc, versions, dispatcher, windows)
     results = Pull(client, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
     requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
-    handlers = RunHandlers(pool, versions, starter, dispatcher, ended_runs, requests)
+    actions = RunActions(versions, settler, dispatcher, windows, ended_runs)
+    handlers = RunHandlers(pool, versions, starter, actions, requests)
     reconciler = Reconciler(pool, versions, settler, windows, StreamAges(jetstream), settings.sweep_s)
     leases = Leases(pool, jetstream, settings.lease_s)
 

@@ -87,3 +87,15 @@ def is_live(edge: Edge, status: NodeStatus, chosen: str | None, has_error_edge: 
     if status is NodeStatus.FAILED:
         return edge.branch == ERROR_BRANCH if has_error_edge else edge.branch is None
     return False
+
+
+def in_order(graph: Graph) -> list[str]:
+    """Every node after all that it waits for."""
+    left = {key: len(edges) for key, edges in graph.incoming.items()}
+    order = [key for key, count in left.items() if count == 0]
+    for key in order:
+        for edge in graph.outgoing[key]:
+            left[edge.target] -= 1
+            if left[edge.target] == 0:
+                order.append(edge.target)
+    return order

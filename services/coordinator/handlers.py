@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import difflib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -12,22 +13,32 @@ import nats.js.errors
 import psycopg
 
 from services.coordinator import views
-from services.coordinator.decision import Decision
-from services.coordinator.dispatch import Dispatcher
-from services.coordinator.ended_runs import EndedRuns
+from services.coordinator.actions import RunActions
 from services.coordinator.graph import Graph
+from services.coordinator.inputs import needed_nodes
 from services.coordinator.requests import start_request
 from services.coordinator.starter import Starter
-from services.coordinator.state import RunId, RunState
 from services.coordinator.store import reading
-from services.coordinator.store.settling import close_nodes
+from services.coordinator.store.acting import load_audit
 from services.coordinator.versions import Versions
 from shared.bus.pull import Pull
 from shared.bus.rpc import Endpoint, PlainReply
 from shared.contracts import subjects
-from shared.contracts.runs import RunCancel, RunGet, RunList, RunRequested, RunStarted
+from shared.contracts.runs import (
+    NodeResultGet,
+    NodeResultsList,
+    RunAudit,
+    RunCancel,
+    RunGet,
+    RunList,
+    RunRelease,
+    RunRequested,
+    RunRetry,
+    RunSettle,
+    RunStarted,
+)
 from shared.contracts.states import RunStatus
-from shared.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
+from shared.errors import NotFoundError, ServiceError, UnavailableError
 from shared.postgres import Connection, Pool
 
 
@@ -39,23 +50,27 @@ class RunHandlers:
         pool: Pool,
         versions: Versions,
         starter: Starter,
-        dispatcher: Dispatcher,
-        ended_runs: EndedRuns,
+        actions: RunActions,
         requests: Pull,
     ) -> None:
         self._pool = pool
         self._versions = versions
         self._starter = starter
-        self._dispatcher = dispatcher
-        self._ended_runs = ended_runs
+        self._actions = actions
         self._requests = requests
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {
             subjects.RUNS_START: Endpoint(RunRequested, self.start),
             subjects.RUNS_GET: Endpoint(RunGet, self.get),
-            subjects.RUNS_LIST: Endpoint(RunList, self.list),
+            subjects.RUNS_LIST: Endpoint(RunList, self.list_runs),
             subjects.RUNS_CANCEL: Endpoint(RunCancel, self.cancel),
+            subjects.RUNS_RELEASE: Endpoint(RunRelease, self.release),
+            subjects.RUNS_SETTLE: Endpoint(RunSettle, self.settle),
+            subjects.RUNS_RETRY: Endpoint(RunRetry, self.retry),
+            subjects.RUNS_AUDIT: Endpoint(RunAudit, self.audit),
+            subjects.NODE_RESULTS_LIST: Endpoint(NodeResultsList, self.list_node_results),
+            subjects.NODE_RESULTS_GET: Endpoint(NodeResultGet, self.get_node_result),
         }
 
     async def start(self, request: RunRequested) -> RunStarted:
@@ -68,7 +83,7 @@ class RunHandlers:
         async with self._connection() as connection:
             return PlainReply(await self._read(connection, request.run_id, request.include_node_results))
 
-    async def list(self, request: RunList) -> PlainReply:
+    async def list_runs(self, request: RunList) -> PlainReply:
         """A page of runs, without their outputs."""
         async with self._connection() as connection:
             rows = await reading.load_runs(connection, request)
@@ -77,30 +92,65 @@ class RunHandlers:
         return PlainReply({"runs": found, "next_after": page[-1]["id"] if len(rows) > len(page) else None})
 
     async def cancel(self, request: RunCancel) -> PlainReply:
-        """Commit, tell the workers, then answer."""
+        """From the answer on, nothing of it is begun."""
         async with self._connection() as connection:
-            async with connection.transaction():
-                status = await reading.lock_run(connection, request.run_id)
-                if status is None:
-                    raise await self._missing(connection, request.run_id)
-                if status is not RunStatus.CANCELLED:
-                    if status.is_final:
-                        raise ConflictError(
-                            "run_has_ended",
-                            f"Run {request.run_id} is {status}; only a run that goes on can be cancelled.",
-                        )
-                    seq = await reading.cancel_run(connection, request.run_id)
-                    await close_nodes(connection, [str(request.run_id)])
-            if status is not RunStatus.CANCELLED:
-                await self._ended_runs.put([(str(request.run_id), RunStatus.CANCELLED)])
-                await self._tell_cancelled(connection, str(request.run_id), seq)
+            await self._actions.cancel(connection, request, self._missing)
             return PlainReply(await self._read(connection, request.run_id, False))
 
-    async def _tell_cancelled(self, connection: Connection, run_id: RunId, seq: int) -> None:
-        facts = (await self._versions.facts(connection, [run_id])).get(run_id)
-        if facts is not None:
-            run = RunState(run_id, facts.graph, RunStatus.CANCELLED, 0, seq, {})
-            await self._dispatcher.announce_changes(Decision(runs={run_id: run}))
+    async def release(self, request: RunRelease) -> PlainReply:
+        async with self._connection() as connection:
+            await self._actions.release(connection, request, self._missing)
+            return PlainReply(await self._read(connection, request.run_id, False))
+
+    async def settle(self, request: RunSettle) -> PlainReply:
+        async with self._connection() as connection:
+            await self._actions.settle(connection, request, self._missing)
+            return PlainReply(await self._read(connection, request.run_id, False))
+
+    async def retry(self, request: RunRetry) -> PlainReply:
+        async with self._connection() as connection:
+            new_run_id = await self._actions.retry(connection, request, self._missing)
+            return PlainReply(await self._read(connection, new_run_id, False))
+
+    async def audit(self, request: RunAudit) -> PlainReply:
+        async with self._connection() as connection:
+            if await reading.load_run(connection, request.run_id) is None:
+                raise await self._missing(connection, request.run_id)
+            return PlainReply({"audit": await load_audit(connection, request.run_id)})
+
+    async def list_node_results(self, request: NodeResultsList) -> PlainReply:
+        async with self._connection() as connection:
+            run, graph = await self._run_of(connection, request.run_id)
+            keys = await reading.load_page_keys(connection, request) if graph is not None else []
+            page = keys[: request.limit]
+            found = await self._node_results(connection, run, graph, page) if graph is not None else []
+        return PlainReply({"node_results": found, "next_after": page[-1] if len(keys) > len(page) else None})
+
+    async def get_node_result(self, request: NodeResultGet) -> PlainReply:
+        async with self._connection() as connection:
+            run, graph = await self._run_of(connection, request.run_id)
+            if graph is None or request.node_key not in graph.nodes:
+                known = difflib.get_close_matches(request.node_key, graph.nodes if graph is not None else (), n=1)
+                hint = f" Did you mean '{known[0]}'?" if known else ""
+                raise NotFoundError("node_not_found", f"Run {request.run_id} has no node '{request.node_key}'.{hint}")
+            [found] = await self._node_results(connection, run, graph, [request.node_key])
+        return PlainReply(found)
+
+    async def _run_of(self, connection: Connection, run_id: UUID) -> tuple[dict[str, Any], Graph | None]:
+        row = await reading.load_run(connection, run_id)
+        if row is None:
+            raise await self._missing(connection, run_id)
+        return row, await self._graph(connection, row)
+
+    async def _node_results(
+        self, connection: Connection, run: Mapping[str, Any], graph: Graph, keys: Sequence[str]
+    ) -> Sequence[dict[str, Any]]:
+        """These nodes, with what their inputs need of others."""
+        needed = {other for key in keys for other in needed_nodes(graph, key)}
+        nodes = await reading.load_nodes(connection, run["id"], [*needed.union(keys)])
+        attempts = await reading.load_attempts(connection, run["id"], keys)
+        wanted = set(keys)
+        return [view for view in views.node_views(graph, run, nodes, attempts) if view["node_key"] in wanted]
 
     async def _read(self, connection: Connection, run_id: UUID, is_whole: bool) -> Mapping[str, Any]:
         row = await reading.load_run(connection, run_id)

@@ -43,6 +43,11 @@ def _send(decision: Decision, run: RunState, node: NodeState, lane: Lane) -> Non
     decision.released.append((run, node))
 
 
+def held(run_id: RunId, graph: Graph) -> RunState:
+    """A new run of which nothing is out until somebody starts it."""
+    return RunState(run_id, graph, RunStatus.PENDING, unfinished=len(graph.nodes), seq=1, lanes={})
+
+
 def first_release(run_id: RunId, graph: Graph, window_of: Callable[[str], int]) -> RunState:
     """A new run: `nodes` holds what is out, the first nodes that wait for nothing as far as there is room."""
     run = RunState(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from services.coordinator.decision import Decision
-from services.coordinator.graph import is_live
+from services.coordinator.graph import in_order, is_live
 from services.coordinator.release import release
 from services.coordinator.state import Lane, NodeState, RunState
 from shared.contracts.states import NodeStatus, RunStatus
@@ -21,7 +21,7 @@ def repair(
     run.lanes = _lanes(run)
     run.unfinished = sum(not node.status.is_final for node in run.nodes.values())
     ready: list[NodeState] = []
-    for key in _in_order(run):
+    for key in in_order(run.graph):
         node = run.nodes[key]
         if node.status is NodeStatus.PENDING and not node.is_waiting_for_retry:
             decision.touch(run, node)
@@ -56,15 +56,3 @@ def _count(run: RunState, node: NodeState, chosen: Mapping[str, str | None]) -> 
             node.waiting_for += 1
         elif is_live(edge, source.status, chosen.get(edge.source), run.graph.has_error_edge(edge.source)):
             node.live += 1
-
-
-def _in_order(run: RunState) -> list[str]:
-    """Every node after all that it waits for."""
-    left = {key: len(edges) for key, edges in run.graph.incoming.items()}
-    order = [key for key, count in left.items() if count == 0]
-    for key in order:
-        for edge in run.graph.outgoing[key]:
-            left[edge.target] -= 1
-            if left[edge.target] == 0:
-                order.append(edge.target)
-    return order

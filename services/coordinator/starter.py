@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from services.coordinator.dispatch import Dispatch, Dispatcher
-from services.coordinator.release import first_release
+from services.coordinator.release import first_release, held
 from services.coordinator.requests import StartRequest, check_input, digest_of
 from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
@@ -128,6 +128,8 @@ class Starter:
 
     def _new_run(self, request: StartRequest) -> RunState:
         assert request.graph is not None
+        if request.request.hold:
+            return held(request.run_id, request.graph)
         return first_release(request.run_id, request.graph, self._windows.of)
 
     async def _answer_all(
@@ -187,7 +189,7 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
             "pipeline_id": run.graph.pipeline_id,
             "pipeline_slug": run.graph.pipeline_slug,
             "version_id": run.graph.version_id,
-            "status": RunStatus.RUNNING if run.unfinished else RunStatus.COMPLETED,
+            "status": run.status,
             "unfinished": run.unfinished,
             "lanes": lanes_json(run.lanes),
         }
@@ -214,7 +216,8 @@ def _answer(request: StartRequest, error: ServiceError | None) -> None:
     if error is not None:
         request.answer.set_exception(error)
     else:
-        status = RunStatus.FAILED if request.refusal is not None else RunStatus.RUNNING
+        usual = RunStatus.PENDING if request.request.hold else RunStatus.RUNNING
+        status = RunStatus.FAILED if request.refusal is not None else usual
         request.answer.set_result(RunStarted(run_id=request.run_id, status=status))
 
 

@@ -39,6 +39,7 @@ def run_view(row: Row, graph: Graph | None, output: dict[str, Any] | None = None
         "started_at": row["started_at"],
         "finished_at": row["finished_at"],
         "duration_ms": duration_ms(row["started_at"], row["finished_at"]),
+        "retry_of": row["retry_of"],
         "seq": row["event_seq"],
     }
 

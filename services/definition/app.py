@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.definition.catalogue import NodeTypes
+from services.definition.drafts import Drafts
+from services.definition.graph_handlers import GraphHandlers
 from services.definition.handlers import PipelineHandlers
 from services.definition.settings import DefinitionSettings
+from services.definition.version_handlers import VersionHandlers
 from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
@@ -45,7 +48,9 @@ async def defining(bus: Bus, pool: Pool) -> AsyncIterator[None]:
     watch = node_types.watch()
     bus.on_reconnect(watch.restart)
     async with Tasks([watch.run()]):
-        handlers = PipelineHandlers(pool, node_types, SystemClock())
-        await rpc.serve(handlers.endpoints(), queue="definition")
+        drafts = Drafts(pool, node_types)
+        pipelines, graphs = PipelineHandlers(drafts, SystemClock()), GraphHandlers(drafts)
+        endpoints = pipelines.endpoints() | graphs.endpoints() | VersionHandlers(drafts).endpoints()
+        await rpc.serve(endpoints, queue="definition")
         yield
         await rpc.drain()

@@ -65,6 +65,11 @@ def digest_of(document: PipelineDocument) -> str:
     return hashlib.sha256(orjson.dumps(body)).hexdigest()
 
 
+def whole_digest_of(document: PipelineDocument) -> str:
+    """SHA-256 of all that its user wrote."""
+    return hashlib.sha256(orjson.dumps(document.model_dump(mode="json"))).hexdigest()
+
+
 def slug_from(name: str) -> str:
     """A slug out of a name: `My digest (v2)` gives `my-digest-v2`."""
     slug = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())

@@ -1,28 +1,23 @@
-"""Answers to requests about pipelines, versions and node types; one method a subject."""
+"""Answers to requests about pipelines: one method a subject."""
 
 from __future__ import annotations
 
 import asyncio
-import difflib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from services.definition import store
-from services.definition.catalogue import NodeTypes
-from services.definition.compile import compile_version, digest_of, slug_from
-from services.definition.lifecycle import after_archive, after_publish, archived
-from services.definition.validation import Catalogue, check, read_document
-from shared.bus.rpc import Endpoint, PlainReply
+from services.definition.compile import compile_version, digest_of, slug_from, whole_digest_of
+from services.definition.drafts import Drafts
+from services.definition.lifecycle import after_archive, after_publish
+from services.definition.validation import read_document
+from shared.bus.rpc import Endpoint
 from shared.clock import Clock, new_id
 from shared.contracts import subjects
+from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
     Applied,
-    NodeTypeList,
-    NodeTypesList,
     Pipeline,
     PipelineApply,
     PipelineCreate,
@@ -31,15 +26,10 @@ from shared.contracts.pipelines import (
     PipelineList,
     PipelinePage,
     PipelineUpdate,
-    ResolvedVersion,
-    VersionGet,
-    VersionsResolve,
-    VersionsResolved,
 )
-from shared.contracts.problems import Problem
 from shared.contracts.states import PipelineStatus
-from shared.errors import ConflictError, InvalidError, NotFoundError, ServiceError, UnavailableError
-from shared.postgres import Connection, Pool
+from shared.errors import ConflictError, InvalidError
+from shared.postgres import Connection
 
 #: How many numbers are tried behind a slug that was made from a name.
 SLUGS_TRIED = 100
@@ -48,9 +38,8 @@ SLUGS_TRIED = 100
 class PipelineHandlers:
     """Everything that changes is changed in one transaction, with the pipeline locked."""
 
-    def __init__(self, pool: Pool, node_types: NodeTypes, clock: Clock) -> None:
-        self._pool = pool
-        self._node_types = node_types
+    def __init__(self, drafts: Drafts, clock: Clock) -> None:
+        self._drafts = drafts
         self._clock = clock
 
     def endpoints(self) -> dict[str, Endpoint]:
@@ -63,45 +52,37 @@ class PipelineHandlers:
             subjects.PIPELINES_DELETE: Endpoint(PipelineGet, self.delete),
             subjects.PIPELINES_PUBLISH: Endpoint(PipelineGet, self.publish),
             subjects.PIPELINES_ARCHIVE: Endpoint(PipelineGet, self.archive),
-            subjects.VERSIONS_RESOLVE: Endpoint(VersionsResolve, self.resolve),
-            subjects.VERSIONS_GET: Endpoint(VersionGet, self.get_version),
-            subjects.NODE_TYPES_LIST: Endpoint(NodeTypesList, self.list_node_types),
+            subjects.PIPELINES_VALIDATE: Endpoint(PipelineValidate, self.validate),
+            subjects.PIPELINES_EXPORT: Endpoint(PipelineGet, self.export),
         }
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                yield connection
-        except psycopg.errors.UntranslatableCharacter as error:
-            raise InvalidError(
-                "invalid_pipeline",
-                "The document holds the character U+0000, which cannot be stored. Take it out.",
-            ) from error
-        except psycopg.OperationalError as error:
-            raise UnavailableError(
-                "database_unavailable",
-                "The database is not available now. Try again in a few seconds.",
-                retry_after_s=2.0,
-            ) from error
 
     async def create(self, request: PipelineCreate) -> Pipeline:
         document = read_document(request.document)
-        async with self._transaction() as connection:
-            return await self._create(connection, document)
+        async with self._drafts.transaction() as connection:
+            if request.idempotency_key is None:
+                return await self._create(connection, document)
+            digest = whole_digest_of(document)
+            made = await store.claim_key(connection, request.idempotency_key, digest)
+            if made is None:
+                pipeline = await self._create(connection, document)
+                await store.keep_key(connection, request.idempotency_key, pipeline.id)
+                return pipeline
+            return await self._made_before(connection, request.idempotency_key, made, digest)
+
+    async def _made_before(self, connection: Connection, key: str, made: store.Row, digest: str) -> Pipeline:
+        if made["document_sha256"] != digest:
+            raise ConflictError(
+                "another_body",
+                f"A pipeline was made with the idempotency key '{key}' and another document. Use a new key.",
+            )
+        return await self._drafts.read(connection, str(made["pipeline_id"]))
 
     async def _create(self, connection: Connection, document: PipelineDocument) -> Pipeline:
-        await self._check(connection, document)
+        await self._drafts.check(connection, document)
         pipeline_id = new_id()
         slug = await self._insert(connection, pipeline_id, document)
         await store.replace_graph(connection, pipeline_id, document)
-        return await self._read(connection, slug)
-
-    async def _check(self, connection: Connection, document: PipelineDocument) -> Catalogue:
-        """In a thread: a large document takes a second, and other questions must be answered meanwhile."""
-        catalogue = await self._node_types.known(connection)
-        await asyncio.to_thread(check, document, catalogue)
-        return catalogue
+        return await self._drafts.read(connection, slug)
 
     async def _insert(self, connection: Connection, pipeline_id: UUID, document: PipelineDocument) -> str:
         """Under the slug asked for, or one made from the name; returns it."""
@@ -121,29 +102,29 @@ class PipelineHandlers:
         document = read_document(request.document)
         slug = document.slug or slug_from(document.name)
         document = document.model_copy(update={"slug": slug})
-        async with self._transaction() as connection:
+        async with self._drafts.transaction() as connection:
             found = await store.find_pipeline(connection, slug, is_locked=True)
             if found is None:
                 await self._create(connection, document)
                 outcome = "created"
-            elif await self._document(connection, found) == document:
+            elif await self._drafts.document(connection, found) == document:
                 outcome = "unchanged"
             else:
-                await self._check(connection, document)
+                await self._drafts.check(connection, document)
                 await store.update_pipeline(connection, found["id"], document)
                 await store.replace_graph(connection, found["id"], document)
                 outcome = "updated"
             if request.publish:
                 is_new = await self._publish(connection, slug)
                 outcome = "updated" if is_new and outcome == "unchanged" else outcome
-            return Applied.model_validate({"pipeline": await self._read(connection, slug), "outcome": outcome})
+            return Applied.model_validate({"pipeline": await self._drafts.read(connection, slug), "outcome": outcome})
 
     async def get(self, request: PipelineGet) -> Pipeline:
-        async with self._transaction() as connection:
-            return await self._read(connection, request.pipeline)
+        async with self._drafts.transaction() as connection:
+            return await self._drafts.read(connection, request.pipeline)
 
     async def list(self, request: PipelineList) -> PipelinePage:
-        async with self._transaction() as connection:
+        async with self._drafts.transaction() as connection:
             rows = await store.list_pipelines(connection, request)
         page = rows[: request.limit]
         return PipelinePage(
@@ -154,37 +135,38 @@ class PipelineHandlers:
     async def update(self, request: PipelineUpdate) -> Pipeline:
         """The draft becomes the document; runs go on with what is published."""
         document = read_document(request.document)
-        async with self._transaction() as connection:
-            found = await self._find(connection, request.pipeline)
-            await self._check(connection, document)
+        async with self._drafts.transaction() as connection:
+            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            await self._drafts.check(connection, document)
             try:
                 await store.update_pipeline(connection, found["id"], document)
             except psycopg.errors.UniqueViolation as error:
                 raise _slug_taken(str(document.slug)) from error
             await store.replace_graph(connection, found["id"], document)
-            return await self._read(connection, str(found["id"]))
+            return await self._drafts.read(connection, str(found["id"]))
 
     async def delete(self, request: PipelineGet) -> Pipeline:
         """Frees the slug at once; runs that go on are not touched. The answer is what was deleted."""
-        async with self._transaction() as connection:
-            pipeline = await self._read(connection, request.pipeline, is_locked=True)
+        async with self._drafts.transaction() as connection:
+            await self._drafts.find(connection, request.pipeline, request.if_revision)
+            pipeline = await self._drafts.read(connection, request.pipeline)
             await store.delete_pipeline(connection, pipeline.id)
             return pipeline
 
     async def publish(self, request: PipelineGet) -> Pipeline:
-        async with self._transaction() as connection:
-            await self._publish(connection, request.pipeline)
-            return await self._read(connection, request.pipeline)
+        async with self._drafts.transaction() as connection:
+            await self._publish(connection, request.pipeline, request.if_revision)
+            return await self._drafts.read(connection, request.pipeline)
 
-    async def _publish(self, connection: Connection, reference: str) -> bool:
+    async def _publish(self, connection: Connection, reference: str, if_revision: int | None = None) -> bool:
         """Make a version of the draft; False when the active one is the same already."""
-        found = await self._find(connection, reference)
+        found = await self._drafts.find(connection, reference, if_revision)
         status = after_publish(PipelineStatus(found["status"]), found["slug"])
-        document = await self._document(connection, found)
+        document = await self._drafts.document(connection, found)
         digest = digest_of(document)
         if found["published_sha256"] == digest:
             return False
-        catalogue = await self._check(connection, document)
+        catalogue = await self._drafts.check(connection, document)
         version = await asyncio.to_thread(
             compile_version,
             document,
@@ -195,87 +177,36 @@ class PipelineHandlers:
             number=await store.next_number(connection, found["id"]),
             published_at=self._clock.now(),
         )
-        await store.publish(connection, version, status, digest)
+        await store.publish(connection, version, document, status, digest)
         return True
 
     async def archive(self, request: PipelineGet) -> Pipeline:
         """It starts no runs any more; those that go on are not touched."""
-        async with self._transaction() as connection:
-            found = await self._find(connection, request.pipeline)
+        async with self._drafts.transaction() as connection:
+            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
             status = after_archive(PipelineStatus(found["status"]), found["slug"])
             await store.set_status(connection, found["id"], status)
-            return await self._read(connection, request.pipeline)
+            return await self._drafts.read(connection, request.pipeline)
 
-    async def resolve(self, request: VersionsResolve) -> VersionsResolved:
-        """In the order of the question; an error for each that starts no run."""
-        async with self._transaction() as connection:
-            rows = await store.resolve(connection, request.pipelines)
-            found = {row["slug"]: row for row in rows} | {str(row["id"]): row for row in rows}
-            slugs = await store.all_slugs(connection) if set(request.pipelines) - set(found) else []
-        return VersionsResolved(versions=[_resolved(name, found.get(name), slugs) for name in request.pipelines])
+    async def validate(self, request: PipelineValidate) -> Findings:
+        """Of a document, or of a draft as it would be published; nothing is saved."""
+        async with self._drafts.transaction() as connection:
+            if request.pipeline is not None and request.document is None:
+                found = await self._drafts.find(connection, request.pipeline)
+                document = await self._drafts.document(connection, found)
+            else:
+                try:
+                    document = read_document(request.document)
+                except InvalidError as error:
+                    return Findings(is_valid=False, errors=list(error.problem.errors))
+            errors = await self._drafts.findings(connection, document)
+        return Findings(is_valid=not errors, errors=errors)
 
-    async def get_version(self, request: VersionGet) -> PlainReply:
-        async with self._transaction() as connection:
-            compiled = await store.load_version(connection, request.version_id)
-        if compiled is None:
-            raise NotFoundError("version_not_found", f"There is no version {request.version_id}.")
-        return PlainReply(compiled)
-
-    async def list_node_types(self, request: NodeTypesList) -> NodeTypeList:
-        async with self._transaction() as connection:
-            return NodeTypeList(node_types=await self._node_types.views(connection))
-
-    async def _find(self, connection: Connection, reference: str) -> dict[str, Any]:
-        found = await store.find_pipeline(connection, reference, is_locked=True)
-        if found is None:
-            raise _not_found(reference, await store.all_slugs(connection))
-        return found
-
-    async def _read(self, connection: Connection, reference: str, *, is_locked: bool = False) -> Pipeline:
-        found = await store.find_pipeline(connection, reference, is_locked=is_locked)
-        if found is None:
-            raise _not_found(reference, await store.all_slugs(connection))
-        nodes = await store.load_nodes(connection, found["id"])
-        edges = await store.load_edges(connection, found["id"])
-        return Pipeline.model_validate({**found, "nodes": nodes, "edges": edges})
-
-    async def _document(self, connection: Connection, found: dict[str, Any]) -> PipelineDocument:
-        return PipelineDocument.model_validate(
-            {
-                "name": found["name"],
-                "slug": found["slug"],
-                "description": found["description"],
-                "input_schema": found["input_schema"],
-                "nodes": await store.load_nodes(connection, found["id"]),
-                "edges": await store.load_edges(connection, found["id"]),
-            }
-        )
+    async def export(self, request: PipelineGet) -> PipelineDocument:
+        """The draft as `apply` takes it."""
+        async with self._drafts.transaction() as connection:
+            return await self._drafts.document(connection, await self._drafts.find(connection, request.pipeline))
 
 
 def _slug_taken(slug: str) -> ConflictError:
     return ConflictError("slug_taken", f"Another pipeline has the slug '{slug}'. Choose another, or update that one.")
-
-
-def _not_found(reference: str, slugs: list[str]) -> NotFoundError:
-    near = difflib.get_close_matches(reference, slugs, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return NotFoundError("pipeline_not_found", f"There is no pipeline '{reference}'.{hint}")
-
-
-def _resolved(name: str, row: dict[str, Any] | None, slugs: list[str]) -> ResolvedVersion:
-    error: ServiceError | None = None
-    if row is None:
-        error = _not_found(name, slugs)
-    elif row["status"] == PipelineStatus.ARCHIVED:
-        error = archived(row["slug"])
-    elif row["version_id"] is None:
-        error = ConflictError(
-            "pipeline_not_published",
-            f"Pipeline '{row['slug']}' is a draft. Publish it first: POST /api/v3/pipelines/{row['slug']}/publish.",
-        )
-    problem: Problem | None = error.problem if error is not None else None
-    return ResolvedVersion(
-        pipeline=name,
-        version_id=row["version_id"] if row is not None and error is None else None,
-        error=problem,
-    )

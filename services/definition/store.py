@@ -78,10 +78,14 @@ async def find_pipeline(connection: Connection, reference: str, *, is_locked: bo
     return await cursor.fetchone()
 
 
+NODE_COLUMNS = (
+    "node_key AS key, node_type AS type, name, config, position, retry, timeout_s, on_error::text AS on_error"
+)
+
+
 async def load_nodes(connection: Connection, pipeline_id: UUID) -> list[Row]:
     cursor = await connection.execute(
-        "SELECT node_key AS key, node_type AS type, name, config, position, retry, timeout_s, "
-        "on_error::text AS on_error FROM definition.nodes WHERE pipeline_id = %s ORDER BY node_index",
+        f"SELECT {NODE_COLUMNS} FROM definition.nodes WHERE pipeline_id = %s ORDER BY node_index",  # noqa: S608  # constant
         (pipeline_id,),
     )
     return await cursor.fetchall()
@@ -129,17 +133,92 @@ async def next_number(connection: Connection, pipeline_id: UUID) -> int:
     return number
 
 
-async def publish(connection: Connection, version: CompiledVersion, status: PipelineStatus, digest: str) -> None:
+async def publish(
+    connection: Connection,
+    version: CompiledVersion,
+    document: PipelineDocument,
+    status: PipelineStatus,
+    digest: str,
+) -> None:
     """Keep the version and make it the active one."""
     await connection.execute(
-        "INSERT INTO definition.versions (id, pipeline_id, number, compiled, published_at) "
-        "VALUES (%s, %s, %s, %s::json, %s)",
-        (version.id, version.pipeline_id, version.number, version.model_dump_json(), version.published_at),
+        "INSERT INTO definition.versions (id, pipeline_id, number, compiled, document, sha256, published_at) "
+        "VALUES (%s, %s, %s, %s::json, %s::json, %s, %s)",
+        (
+            version.id,
+            version.pipeline_id,
+            version.number,
+            version.model_dump_json(),
+            document.model_dump_json(),
+            digest,
+            version.published_at,
+        ),
     )
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
         "updated_at = clock_timestamp() WHERE id = %s",
         (status, version.number, digest, version.pipeline_id),
+    )
+
+
+async def activate(connection: Connection, pipeline_id: UUID, version: Row, status: PipelineStatus) -> None:
+    """New runs use this version."""
+    await connection.execute(
+        "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
+        "updated_at = clock_timestamp() WHERE id = %s",
+        (status, version["number"], version["sha256"], pipeline_id),
+    )
+
+
+async def list_versions(connection: Connection, pipeline_id: UUID, limit: int, after: int | None) -> list[Row]:
+    """Newest first, without their documents."""
+    cursor = await connection.execute(
+        "SELECT id, number, published_at, json_array_length(compiled->'nodes') AS node_count "
+        "FROM definition.versions WHERE pipeline_id = %(pipeline_id)s "
+        "AND (%(after)s::int IS NULL OR number < %(after)s) ORDER BY number DESC LIMIT %(limit)s",
+        {"pipeline_id": pipeline_id, "limit": limit, "after": after},
+    )
+    return await cursor.fetchall()
+
+
+async def read_version(connection: Connection, pipeline_id: UUID, number: int) -> Row | None:
+    cursor = await connection.execute(
+        "SELECT id, number, published_at, document, sha256, json_array_length(compiled->'nodes') AS node_count "
+        "FROM definition.versions WHERE pipeline_id = %s AND number = %s",
+        (pipeline_id, number),
+    )
+    return await cursor.fetchone()
+
+
+async def raise_revision(connection: Connection, pipeline_id: UUID) -> int:
+    cursor = await connection.execute(
+        "UPDATE definition.pipelines SET revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s "
+        "RETURNING revision",
+        (pipeline_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    revision: int = row["revision"]
+    return revision
+
+
+async def claim_key(connection: Connection, key: str, digest: str) -> Row | None:
+    """What was made with this key before; None when it is ours now. Waits for who has it in another transaction."""
+    cursor = await connection.execute(
+        "INSERT INTO definition.idempotency_keys (key, document_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (key, digest),
+    )
+    if cursor.rowcount == 1:
+        return None
+    cursor = await connection.execute(
+        "SELECT pipeline_id, document_sha256 FROM definition.idempotency_keys WHERE key = %s", (key,)
+    )
+    return await cursor.fetchone()
+
+
+async def keep_key(connection: Connection, key: str, pipeline_id: UUID) -> None:
+    await connection.execute(
+        "UPDATE definition.idempotency_keys SET pipeline_id = %s WHERE key = %s", (pipeline_id, key)
     )
 
 

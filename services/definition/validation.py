@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from services.definition.graph import Upstream, edge_findings, find_cycle, parents_of
 from services.definition.input_schema import schema_findings
 from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
 from shared.contracts.problems import FieldProblem
-from shared.errors import InvalidError
+from shared.errors import InvalidError, unknown_field
 from shared.templates.config import ConfigProblems, compile_cached, escape
-from shared.templates.validation import config_findings, unknown_field
+from shared.templates.validation import config_findings
 
 #: Findings told at once.
 MOST_FINDINGS = 100
@@ -43,17 +43,21 @@ def read_document(raw: Any) -> PipelineDocument:
     try:
         return PipelineDocument.model_validate(raw)
     except ValidationError as error:
-        findings = [_shape_finding(item) for item in error.errors(include_url=False)]
-        raise invalid_pipeline(findings) from error
+        raise invalid_pipeline(shape_findings(error, PipelineDocument)) from error
 
 
-def _shape_finding(item: Any) -> FieldProblem:
+def shape_findings(error: ValidationError, model: type[BaseModel]) -> list[FieldProblem]:
+    """What has the wrong shape in a document of this model, each with its place."""
+    return [_shape_finding(item, model) for item in error.errors(include_url=False)]
+
+
+def _shape_finding(item: Any, model: type[BaseModel]) -> FieldProblem:
     parts = [str(part) for part in item["loc"]]
     pointer = "".join(f"/{escape(part)}" for part in parts)
     if item["type"] == "extra_forbidden":
-        return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts)))
+        return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts, model)))
     if not parts:
-        return FieldProblem(detail="a pipeline is an object with 'name', 'nodes' and 'edges'")
+        return FieldProblem(detail=f"must be an object with: {', '.join(model.model_fields)}")
     if item["type"] == "string_pattern_mismatch" and parts[-1] in ("key", "source", "target", "slug"):
         separator = "-" if parts[-1] == "slug" else "_"
         return FieldProblem(
@@ -64,10 +68,12 @@ def _shape_finding(item: Any) -> FieldProblem:
     return FieldProblem(pointer=pointer, detail=item["msg"])
 
 
-def _fields_at(parts: list[str]) -> list[str]:
-    if parts[0] == "nodes" and len(parts) > 2:
-        return list((Retry if "retry" in parts else NodeDocument).model_fields)
-    return list((EdgeDocument if parts[0] == "edges" and len(parts) > 2 else PipelineDocument).model_fields)
+def _fields_at(parts: list[str], model: type[BaseModel]) -> list[str]:
+    if "retry" in parts[:-1]:
+        return list(Retry.model_fields)
+    if model is PipelineDocument and len(parts) > 2:
+        model = NodeDocument if parts[0] == "nodes" else EdgeDocument
+    return list(model.model_fields)
 
 
 def invalid_pipeline(findings: list[FieldProblem]) -> InvalidError:
@@ -82,6 +88,12 @@ def invalid_pipeline(findings: list[FieldProblem]) -> InvalidError:
 
 def check(document: PipelineDocument, catalogue: Catalogue) -> None:
     """Raises InvalidError when the graph or a config cannot run."""
+    if findings := findings_of(document, catalogue):
+        raise invalid_pipeline(findings)
+
+
+def findings_of(document: PipelineDocument, catalogue: Catalogue, *, is_partial: bool = False) -> list[FieldProblem]:
+    """Everything that is wrong; of a partial document without references that are not upstream yet."""
     findings = [*_slug_findings(document), *_key_findings(document)]
     if document.input_schema is not None:
         findings += schema_findings(document.input_schema)
@@ -95,10 +107,7 @@ def check(document: PipelineDocument, catalogue: Catalogue) -> None:
                 detail=f"the graph has a cycle: {' -> '.join(cycle)}. Remove one of these edges.",
             )
         )
-    if not findings:
-        findings = _node_findings(document, catalogue, parents)
-    if findings:
-        raise invalid_pipeline(findings)
+    return findings or _node_findings(document, catalogue, parents, is_partial)
 
 
 def is_uuid(text: str) -> bool:
@@ -131,7 +140,7 @@ def _key_findings(document: PipelineDocument) -> list[FieldProblem]:
 
 
 def _node_findings(
-    document: PipelineDocument, catalogue: Catalogue, parents: Mapping[str, list[str]]
+    document: PipelineDocument, catalogue: Catalogue, parents: Mapping[str, list[str]], is_partial: bool
 ) -> list[FieldProblem]:
     upstream = Upstream(parents)
     #: Findings of a config by type and text, since many nodes of a large graph have the same.
@@ -150,7 +159,7 @@ def _node_findings(
             FieldProblem(pointer=f"{place}/config{found.pointer}", detail=f"node '{node.key}': {found.detail}")
             for found in known[text]
         ]
-        if not known[text]:
+        if not known[text] and not is_partial:
             findings += _reference_findings(node, node_type, f"{place}/config", upstream, parents)
     return findings + _branch_findings(document, catalogue)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from shared.bus.transfers import MESSAGE_LIMIT, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem
 from shared.contracts.runs import ProblemReply
-from shared.errors import InvalidError, ServiceError, UnavailableError, reported
+from shared.errors import InvalidError, ServiceError, UnavailableError, reported, unknown_field
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -123,12 +123,14 @@ def _as_json(answer: BaseModel | PlainReply) -> bytes:
     return answer.model_dump_json().encode()
 
 
-def invalid_body(error: ValidationError, prefix: str = "") -> InvalidError:
-    """Every finding of a validation, each with its place as a JSON pointer."""
-    findings = [
-        FieldProblem(pointer=prefix + "".join(f"/{part}" for part in item["loc"]), detail=item["msg"])
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+def invalid_body(error: ValidationError, known: Sequence[str] = ()) -> InvalidError:
+    """Every finding of a validation, each with its place as a JSON pointer; `known` are the fields at the top."""
+    findings = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        place = [str(part) for part in item["loc"]]
+        is_unknown = item["type"] == "extra_forbidden" and len(place) == 1
+        detail = unknown_field(place[0], list(known)) if is_unknown else item["msg"]
+        findings.append(FieldProblem(pointer="".join(f"/{part}" for part in place), detail=detail))
     first = findings[0]
     return InvalidError(
         "invalid_body",

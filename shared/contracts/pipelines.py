@@ -75,6 +75,17 @@ class PipelineDocument(Document):
     edges: list[EdgeDocument] = Field(default_factory=list, max_length=50_000)
 
 
+def written(document: dict[str, Any]) -> dict[str, Any]:
+    """A `PipelineDocument` as a person would write it: without what is left out anyway."""
+    whole = {name: value for name, value in document.items() if value not in (None, "")}
+    for part, usual in (("nodes", {"on_error": "fail"}), ("edges", {})):
+        whole[part] = [
+            {name: value for name, value in item.items() if value is not None and usual.get(name) != value}
+            for item in document[part]
+        ]
+    return whole
+
+
 class Pipeline(BaseModel):
     """A pipeline as the API shows it."""
 
@@ -104,6 +115,8 @@ class PipelineCreate(Message):
     name: ClassVar[str] = "pipelines.create"
 
     document: Any
+    #: The same key and document give the same pipeline, another document is refused.
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
 
 
 class PipelineApply(Message):
@@ -123,12 +136,14 @@ class Applied(BaseModel):
 
 
 class PipelineGet(Message):
-    """Also the body of delete, publish and archive."""
+    """Also the body of delete, publish, archive and export."""
 
     name: ClassVar[str] = "pipelines.get"
 
     #: Slug or id.
     pipeline: str
+    #: Refused with 412 when it has another revision; for what changes it.
+    if_revision: int | None = None
 
 
 class PipelineUpdate(Message):
@@ -138,6 +153,7 @@ class PipelineUpdate(Message):
 
     pipeline: str
     document: Any
+    if_revision: int | None = None
 
 
 class PipelineList(Message):

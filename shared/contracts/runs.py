@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +24,8 @@ class RunRequested(Message):
     run_id: UUID | None = None
     #: Unique with the pipeline: the same key and body give the same run, another body is refused.
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+    #: True: the run waits as `pending` until `runs.release`.
+    hold: bool = False
     traceparent: str | None = None
 
 
@@ -78,6 +80,89 @@ class RunCancel(Message):
     name: ClassVar[str] = "runs.cancel"
 
     run_id: UUID
+    reason: str | None = Field(default=None, max_length=1000)
+    #: Who asks, for the audit.
+    actor: str | None = Field(default=None, max_length=200)
+
+
+class RunRelease(Message):
+    """Start a run that waits as `pending`. The answer is the run."""
+
+    name: ClassVar[str] = "runs.release"
+
+    run_id: UUID
+    actor: str | None = Field(default=None, max_length=200)
+
+
+class RunSettle(Message):
+    """End a run by hand: what is done stays, nothing more is begun. The answer is the run."""
+
+    name: ClassVar[str] = "runs.settle"
+
+    run_id: UUID
+    status: Literal["completed", "failed"]
+    reason: str = Field(min_length=1, max_length=1000)
+    actor: str | None = Field(default=None, max_length=200)
+
+
+class RunRetry(Message):
+    """Run it again as a new run of the same version with the same input. The answer is the new run.
+
+    `from` `failed` keeps what is done and runs the failed nodes and all below them; `start` runs everything.
+    """
+
+    name: ClassVar[str] = "runs.retry"
+
+    run_id: UUID
+    #: A UUIDv7 of the caller; asking twice with it is one run.
+    new_run_id: UUID | None = None
+    start_from: Literal["failed", "start"] = "failed"
+    actor: str | None = Field(default=None, max_length=200)
+
+
+class RunAudit(Message):
+    """What operators did to a run. The answer is `AuditTrail`."""
+
+    name: ClassVar[str] = "runs.audit"
+
+    run_id: UUID
+
+
+class AuditEntry(BaseModel):
+    """One thing that somebody did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Literal["start", "complete", "fail", "cancel", "retry"]
+    actor: str | None = None
+    reason: str | None = None
+    at: Time
+
+
+class AuditTrail(BaseModel):
+    """Oldest first."""
+
+    audit: list[AuditEntry]
+
+
+class NodeResultsList(Message):
+    """Node results of a run in the order of its document; `after` is the key that the last page ended with."""
+
+    name: ClassVar[str] = "node_results.list"
+
+    run_id: UUID
+    status: NodeStatus | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+    after: str | None = None
+
+
+class NodeResultGet(Message):
+    """Read one node result, with its attempts. The answer is `NodeResultView`."""
+
+    name: ClassVar[str] = "node_results.get"
+
+    run_id: UUID
+    node_key: str
 
 
 class RunList(Message):
@@ -87,6 +172,9 @@ class RunList(Message):
 
     pipeline_id: UUID | None = None
     status: RunStatus | None = None
+    #: Times of creation, both ends included.
+    created_after: Time | None = None
+    created_before: Time | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: UUID | None = None
 
@@ -146,10 +234,19 @@ class Run(BaseModel):
     started_at: Time | None = None
     finished_at: Time | None = None
     duration_ms: float | None = None
+    #: The run that this one is a retry of.
+    retry_of: UUID | None = None
     #: The step that this snapshot is true for.
     seq: int = 0
     #: Present when asked for.
     node_results: list[NodeResultView] | None = None
+
+
+class NodeResultPage(BaseModel):
+    """One page of node results; `next_after` is None on the last."""
+
+    node_results: list[NodeResultView]
+    next_after: str | None = None
 
 
 class RunPage(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +9,10 @@ from random import Random
 
 import pytest
 
+from services.coordinator.allowed import ACTIONS
 from services.coordinator.release import first_release
 from services.coordinator.requests import StartRequest
 from services.coordinator.starter import _row
-from services.coordinator.store.reading import cancel_run
 from services.definition.lifecycle import after_archive, after_publish
 from shared.contracts.runs import RunRequested
 from shared.contracts.states import AttemptOutcome, NodeStatus, PipelineStatus, RunStatus
@@ -65,14 +64,24 @@ def attempted(change: Callable[[PipelineStatus, str], PipelineStatus]) -> Arrows
     return {(left, status) for left, status in found if left != status}
 
 
-def cancelling() -> Arrows:
-    """What the statement behind `cancel` leaves, and what it leads to."""
-    text = inspect.getsource(cancel_run)
-    left = re.search(r"status IN \((.*?)\)", text)
-    status = re.search(r"SET status = '(\w+)'", text)
-    assert left is not None
-    assert status is not None
-    return {(name, status[1]) for name in re.findall(r"'(\w+)'", left[1])}
+def acting() -> Arrows:
+    """What people can do to a run; a retry makes another one."""
+    return {(left, after) for name, (states, after) in ACTIONS.items() if name != "retry" for left in states}
+
+
+def written_down() -> dict[str, tuple[set[str], str]]:
+    """The table of actions."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", DIAGRAMS.split("## Run\n")[1].split("\n## ")[0], re.MULTILINE
+    )
+    return {name: (set(re.findall(r"`(\w+)`", left)), after) for name, left, after in rows}
+
+
+def test_the_table_of_actions_is_that_of_the_code():
+    table = written_down()
+    assert {name: left for name, (left, _) in table.items()} == {name: set(left) for name, (left, _) in ACTIONS.items()}
+    for name, (_, after) in ACTIONS.items():
+        assert table[name][1].startswith("a new run" if name == "retry" else f"`{after}`")
 
 
 def closing() -> Arrows:
@@ -119,7 +128,7 @@ def test_the_arrows_of_a_pipeline_are_those_of_the_code():
 
 
 def test_the_arrows_of_a_run_are_those_of_the_code():
-    assert drawn("Run") == starting()[0] | settling()[0] | cancelling() | {(NONE, "pending")}
+    assert drawn("Run") == starting()[0] | settling()[0] | acting() | {(NONE, "pending")}
 
 
 def test_the_arrows_of_a_node_result_are_those_of_the_code():
@@ -131,7 +140,7 @@ def test_the_arrows_of_a_node_result_are_those_of_the_code():
 
 def rows_of_attempts() -> dict[str, str]:
     """Outcome -> whether it is tried again."""
-    return dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) \|$", DIAGRAMS, re.MULTILINE))
+    return dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) \|$", DIAGRAMS.split("## Attempts\n")[1], re.MULTILINE))
 
 
 def is_tried_again(how: AttemptOutcome) -> bool:

@@ -15,7 +15,9 @@ from services.cli.asyncapi import documented
 from services.cli.channels import CHANNELS
 from services.cli.contracts import documents, message_classes
 from services.coordinator.handlers import RunHandlers
+from services.definition.graph_handlers import GraphHandlers
 from services.definition.handlers import PipelineHandlers
+from services.definition.version_handlers import VersionHandlers
 from shared.contracts import subjects
 
 ROOT = Path(__file__).parents[2]
@@ -115,10 +117,12 @@ def test_every_message_is_sent_somewhere():
 
 
 @pytest.mark.parametrize(
-    ("service", "handlers"), [("coordinator", RunHandlers), ("definition", PipelineHandlers)], ids=["runs", "pipelines"]
+    ("service", "handlers"),
+    [("coordinator", (RunHandlers,)), ("definition", (PipelineHandlers, GraphHandlers, VersionHandlers))],
+    ids=["coordinator", "definition"],
 )
-def test_a_service_answers_what_is_written_down_of_it(service: str, handlers: Any):
-    """Only the table of endpoints is asked for, so nothing stands behind the handlers."""
-    endpoints = object.__new__(handlers).endpoints()
+def test_a_service_answers_what_is_written_down_of_it(service: str, handlers: tuple[Any, ...]):
+    """Only the tables of endpoints are asked for, so nothing stands behind the handlers."""
+    endpoints = {key: value for kind in handlers for key, value in object.__new__(kind).endpoints().items()}
     written = {found.subject: found.message for found in CHANNELS if found.reply and found.receivers == service}
     assert {subject: endpoint.request for subject, endpoint in endpoints.items()} == written

@@ -141,7 +141,7 @@ def test_status_has_the_promised_shape(stack: Stack) -> None:
     ("content", "words"),
     [
         ("nodes: [", "neither YAML nor JSON"),
-        ("- just\n- a list", "a pipeline is an object"),
+        ("- just\n- a list", "must be an object with: name"),
         ("name: x\nnods: []", "nodes"),
     ],
 )

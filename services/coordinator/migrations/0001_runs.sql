@@ -1,7 +1,7 @@
 -- Runs, their node results and attempts. The coordinator alone reads and writes here.
 
 CREATE TYPE runs.run_status AS ENUM (
-    'pending',      -- accepted, nothing released yet
+    'pending',      -- accepted and held: nothing is released until somebody starts it
     'running',      -- nodes are, or are about to be, with the executors
     'completed',    -- every node is settled; failures, if any, were handled
     'failed',       -- a node failed and nothing handled it
@@ -62,6 +62,8 @@ CREATE TABLE runs.pipeline_runs (
     event_seq       bigint NOT NULL DEFAULT 1,
     error           json,
     traceparent     text,
+    -- The run that this one is a retry of.
+    retry_of        uuid,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at      timestamptz,
     finished_at     timestamptz,
@@ -74,6 +76,7 @@ CREATE TABLE runs.pipeline_runs (
 
 CREATE UNIQUE INDEX one_run_a_key ON runs.pipeline_runs (pipeline_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+CREATE INDEX runs_by_time ON runs.pipeline_runs (created_at);
 CREATE INDEX runs_of_pipeline ON runs.pipeline_runs (pipeline_id, id);
 CREATE INDEX unended_runs ON runs.pipeline_runs (id) WHERE finished_at IS NULL;
 
@@ -127,6 +130,18 @@ CREATE TABLE runs.attempts (
     finished_at timestamptz NOT NULL,
     PRIMARY KEY (run_id, node_key, attempt)
 );
+
+-- What operators did, with their reasons; insert-only.
+CREATE TABLE runs.audit (
+    id      bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    run_id  uuid NOT NULL REFERENCES runs.pipeline_runs,
+    action  text NOT NULL CHECK (action IN ('start', 'complete', 'fail', 'cancel', 'retry')),
+    actor   text,
+    reason  text,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE INDEX audit_of_run ON runs.audit (run_id, id);
 
 -- Outputs over 256 KiB.
 CREATE TABLE runs.payloads (

@@ -1,4 +1,4 @@
-"""SQL of reading and cancelling runs."""
+"""SQL of reading runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.runs import RunList
-from shared.contracts.states import RunStatus
+from shared.contracts.runs import NodeResultsList, RunList
 from shared.postgres import Connection
 
 RUN_COLUMNS = (
     "id, pipeline_id, pipeline_slug, version_id, status::text AS status, input, unfinished, event_seq, error, "
-    "created_at, started_at, finished_at"
+    "created_at, started_at, finished_at, retry_of"
 )
 
 
@@ -31,8 +30,12 @@ async def load_runs(connection: Connection, wanted: RunList) -> list[dict[str, A
         f"SELECT {RUN_COLUMNS} FROM runs.pipeline_runs "  # noqa: S608  # constant columns
         "WHERE (%(pipeline_id)s::uuid IS NULL OR pipeline_id = %(pipeline_id)s) "
         "AND (%(status)s::runs.run_status IS NULL OR status = %(status)s) "
+        "AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s) "
+        "AND (%(created_before)s::timestamptz IS NULL OR created_at <= %(created_before)s) "
         "AND (%(after)s::uuid IS NULL OR id < %(after)s) ORDER BY id DESC LIMIT %(limit)s",
         {
+            "created_after": wanted.created_after,
+            "created_before": wanted.created_before,
             "pipeline_id": wanted.pipeline_id,
             "status": wanted.status,
             "after": wanted.after,
@@ -62,32 +65,25 @@ async def load_nodes(connection: Connection, run_id: UUID, keys: Sequence[str] |
     return await cursor.fetchall()
 
 
-async def load_attempts(connection: Connection, run_id: UUID) -> list[dict[str, Any]]:
+async def load_attempts(
+    connection: Connection, run_id: UUID, keys: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     cursor = await connection.execute(
         "SELECT node_key, attempt, outcome::text AS outcome, worker, error, metadata, started_at, finished_at "
-        "FROM runs.attempts WHERE run_id = %s ORDER BY node_key, attempt",
-        (run_id,),
+        "FROM runs.attempts WHERE run_id = %(run_id)s "
+        "AND (%(keys)s::text[] IS NULL OR node_key = ANY(%(keys)s)) ORDER BY node_key, attempt",
+        {"run_id": run_id, "keys": list(keys) if keys is not None else None},
     )
     return await cursor.fetchall()
 
 
-async def lock_run(connection: Connection, run_id: UUID) -> RunStatus | None:
+async def load_page_keys(connection: Connection, wanted: NodeResultsList) -> list[str]:
+    """The keys of one page in the order of the document; one more tells that there is another page."""
     cursor = await connection.execute(
-        "SELECT status::text AS status FROM runs.pipeline_runs WHERE id = %s FOR NO KEY UPDATE", (run_id,)
+        "SELECT node_key FROM runs.node_results WHERE run_id = %(run_id)s "
+        "AND (%(status)s::runs.node_status IS NULL OR status = %(status)s) "
+        "AND (%(after)s::text IS NULL OR node_index > (SELECT node_index FROM runs.node_results "
+        "WHERE run_id = %(run_id)s AND node_key = %(after)s)) ORDER BY node_index LIMIT %(limit)s",
+        {"run_id": wanted.run_id, "status": wanted.status, "after": wanted.after, "limit": wanted.limit + 1},
     )
-    row = await cursor.fetchone()
-    return RunStatus(row["status"]) if row is not None else None
-
-
-async def cancel_run(connection: Connection, run_id: UUID) -> int:
-    """End the run as cancelled; its nodes are closed by another statement. Returns the new `event_seq`."""
-    cursor = await connection.execute(
-        "UPDATE runs.pipeline_runs SET status = 'cancelled', lanes = '{}', event_seq = event_seq + 1, "
-        "finished_at = clock_timestamp(), changed_at = clock_timestamp() "
-        "WHERE id = %s AND status IN ('pending', 'running') RETURNING event_seq",
-        (run_id,),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    seq: int = row["event_seq"]
-    return seq
+    return [row["node_key"] for row in await cursor.fetchall()]

@@ -15,7 +15,7 @@ from shared.postgres import Connection, as_json
 async def insert_runs(
     connection: Connection, runs: Sequence[dict[str, Any]], windows: Mapping[str, int]
 ) -> dict[RunId, datetime | None]:
-    """Insert the runs that are not there yet, with their nodes; returns when each of those began."""
+    """Insert the runs that are not there yet, with their nodes; returns when each of those began, None when held."""
     sizes = [{"node_type": kind, "size": size} for kind, size in windows.items()]
     cursor = await connection.execute(
         query("insert_runs"), {"runs": as_json(runs), "windows": as_json(sizes)}, prepare=True

@@ -44,7 +44,8 @@ async def load_facts(connection: Connection, run_ids: Iterable[str]) -> list[dic
     """What never changes about these runs."""
     cursor = await connection.execute(
         "SELECT id::text AS id, version_id, input, started_at, traceparent "
-        "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[]) AND version_id IS NOT NULL",
+        "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[]) "
+        "AND version_id IS NOT NULL AND started_at IS NOT NULL",
         (list(run_ids),),
         prepare=True,
     )

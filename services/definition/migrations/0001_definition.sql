@@ -56,12 +56,23 @@ CREATE TABLE definition.edges (
     FOREIGN KEY (pipeline_id, target) REFERENCES definition.nodes ON DELETE CASCADE
 );
 
+-- What was made with which key, so that asking again makes nothing new.
+CREATE TABLE definition.idempotency_keys (
+    key             text PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 255),
+    document_sha256 text NOT NULL,
+    pipeline_id     uuid,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- Versions outlive their pipeline: runs use them.
 CREATE TABLE definition.versions (
     id           uuid PRIMARY KEY,
     pipeline_id  uuid NOT NULL,
     number       int NOT NULL CHECK (number >= 1),
     compiled     json NOT NULL,
+    -- What was published, as its user wrote it.
+    document     json NOT NULL,
+    sha256       text NOT NULL,
     published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (pipeline_id, number)
 );

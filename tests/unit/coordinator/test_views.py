@@ -31,6 +31,7 @@ def run_row(**changes: Any) -> dict[str, Any]:
         "created_at": START,
         "started_at": START,
         "finished_at": None,
+        "retry_of": None,
     }
     return row | changes
 

@@ -4,7 +4,7 @@ WITH started AS (
             unfinished, lanes, error, traceparent, started_at, finished_at)
     SELECT id, pipeline_id, pipeline_slug, version_id, status, input, idempotency_key,
            decode(request_sha256, 'hex'), unfinished, lanes, error, traceparent,
-           CASE WHEN status <> 'failed' THEN clock_timestamp() END,
+           CASE WHEN status NOT IN ('failed', 'pending') THEN clock_timestamp() END,
            CASE WHEN status IN ('completed', 'failed') THEN clock_timestamp() END
       FROM json_to_recordset(%(runs)s::json) AS new (
                id uuid, pipeline_id uuid, pipeline_slug text, version_id uuid, status runs.run_status,
@@ -12,21 +12,27 @@ WITH started AS (
                error json, traceparent text
            )
     ON CONFLICT DO NOTHING
-    RETURNING id, version_id, started_at
+    RETURNING id, version_id, status, started_at
 ), made AS (
     INSERT INTO runs.node_results
            (run_id, node_key, node_index, node_type, status, attempt, dispatch, waiting_for,
             ready_at, dispatched_at)
     SELECT started.id, node.node_key, node.node_index, node.node_type,
-           (CASE WHEN node.root_rank <= room.size THEN 'running' ELSE 'pending' END)::runs.node_status,
-           CASE WHEN node.root_rank <= room.size THEN 1 ELSE 0 END,
-           CASE WHEN node.root_rank <= room.size THEN 1 ELSE 0 END,
+           (CASE WHEN place.is_out THEN 'running' ELSE 'pending' END)::runs.node_status,
+           CASE WHEN place.is_out THEN 1 ELSE 0 END,
+           CASE WHEN place.is_out THEN 1 ELSE 0 END,
            node.waiting_for,
-           CASE WHEN node.root_rank > room.size THEN clock_timestamp() END,
-           CASE WHEN node.root_rank <= room.size THEN clock_timestamp() END
+           CASE WHEN NOT place.is_out THEN clock_timestamp() END,
+           CASE WHEN place.is_out THEN clock_timestamp() END
       FROM started
       JOIN runs.version_nodes AS node ON node.version_id = started.version_id
       JOIN json_to_recordset(%(windows)s::json) AS room (node_type text, size int)
            ON room.node_type = node.node_type
+      -- Null for all that waits for something, and for every node of a run that is held.
+     CROSS JOIN LATERAL (
+           SELECT node.root_rank <= room.size AS is_out WHERE started.status = 'running'
+            UNION ALL
+           SELECT NULL WHERE started.status <> 'running'
+     ) AS place
 )
 SELECT id::text AS id, started_at FROM started

@@ -1,0 +1,100 @@
+"""Drafts as they lie in the database: found, locked, read, checked."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+
+from services.definition import store
+from services.definition.catalogue import NodeTypes
+from services.definition.validation import Catalogue, check, findings_of
+from shared.contracts.pipelines import Pipeline, PipelineDocument
+from shared.contracts.problems import FieldProblem
+from shared.errors import ChangedMeanwhileError, InvalidError, NotFoundError, UnavailableError
+from shared.postgres import Connection, Pool
+
+
+class Drafts:
+    """What all answers of the definition service stand on."""
+
+    def __init__(self, pool: Pool, node_types: NodeTypes) -> None:
+        self._pool = pool
+        self.node_types = node_types
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """All or nothing; trouble with the database becomes an answer in words."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                yield connection
+        except psycopg.errors.UntranslatableCharacter as error:
+            raise InvalidError(
+                "invalid_pipeline",
+                "The document holds the character U+0000, which cannot be stored. Take it out.",
+            ) from error
+        except psycopg.OperationalError as error:
+            raise UnavailableError(
+                "database_unavailable",
+                "The database is not available now. Try again in a few seconds.",
+                retry_after_s=2.0,
+            ) from error
+
+    async def check(self, connection: Connection, document: PipelineDocument) -> Catalogue:
+        """In a thread: a large document takes a second, and other questions must be answered meanwhile."""
+        catalogue = await self.node_types.known(connection)
+        await asyncio.to_thread(check, document, catalogue)
+        return catalogue
+
+    async def findings(
+        self, connection: Connection, document: PipelineDocument, *, is_partial: bool = False
+    ) -> list[FieldProblem]:
+        """All that is wrong with it; of a partial one without what only edges can put right."""
+        catalogue = await self.node_types.known(connection)
+        return await asyncio.to_thread(findings_of, document, catalogue, is_partial=is_partial)
+
+    async def find(self, connection: Connection, reference: str, if_revision: int | None = None) -> dict[str, Any]:
+        """The pipeline, locked; raises NotFoundError, or ChangedMeanwhileError when it has another revision."""
+        found = await store.find_pipeline(connection, reference, is_locked=True)
+        if found is None:
+            raise await self.missing(connection, reference)
+        if if_revision is not None and found["revision"] != if_revision:
+            raise ChangedMeanwhileError(
+                "changed_meanwhile",
+                f"Pipeline '{found['slug']}' has revision {found['revision']} now, not {if_revision}. "
+                "Read it again and repeat your change.",
+            )
+        return found
+
+    async def missing(self, connection: Connection, reference: str) -> NotFoundError:
+        return pipeline_not_found(reference, await store.all_slugs(connection))
+
+    async def read(self, connection: Connection, reference: str) -> Pipeline:
+        found = await store.find_pipeline(connection, reference)
+        if found is None:
+            raise await self.missing(connection, reference)
+        nodes = await store.load_nodes(connection, found["id"])
+        edges = await store.load_edges(connection, found["id"])
+        return Pipeline.model_validate({**found, "nodes": nodes, "edges": edges})
+
+    async def document(self, connection: Connection, found: dict[str, Any]) -> PipelineDocument:
+        return PipelineDocument.model_validate(
+            {
+                "name": found["name"],
+                "slug": found["slug"],
+                "description": found["description"],
+                "input_schema": found["input_schema"],
+                "nodes": await store.load_nodes(connection, found["id"]),
+                "edges": await store.load_edges(connection, found["id"]),
+            }
+        )
+
+
+def pipeline_not_found(reference: str, slugs: list[str]) -> NotFoundError:
+    near = difflib.get_close_matches(reference, slugs, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return NotFoundError("pipeline_not_found", f"There is no pipeline '{reference}'.{hint}")
