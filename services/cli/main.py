@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands import operate, pipelines, runs
+from services.cli.commands import keys, operate, pipelines, runs
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_USAGE, OUT, fail, print_json
 
@@ -21,6 +21,7 @@ app.command()(runs.run)
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(pipelines.pipelines_app, name="pipelines")
 app.command()(pipelines.types)
+app.add_typer(keys.keys_app, name="keys")
 app.command()(operate.doctor)
 app.command()(operate.serve)
 app.command()(operate.migrate)

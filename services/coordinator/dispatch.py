@@ -145,7 +145,18 @@ class Dispatcher:
         await self._send(kind, run.id, run.seq, orjson.dumps(event))
 
     async def _send(self, kind: subjects.RunEventKind, run_id: RunId, seq: int, body: bytes) -> None:
-        await self._client.publish(subjects.run_event(kind), body, headers={MESSAGE_ID: f"{run_id}:{seq}"})
+        """With the attributes of a CloudEvent (binary mode of the NATS protocol binding)."""
+        name = f"{run_id}:{seq}"
+        headers = {
+            MESSAGE_ID: name,
+            "ce-specversion": "1.0",
+            "ce-id": name,
+            "ce-source": "/pipewright/coordinator",
+            "ce-type": subjects.run_event(kind),
+            "ce-subject": run_id,
+            "content-type": "application/json",
+        }
+        await self._client.publish(subjects.run_event(kind), body, headers=headers)
 
 
 def _error_of(change: Any) -> dict[str, Any] | None:

@@ -27,19 +27,30 @@ class ForbiddenError(ServiceError):
 
 
 class Needs:
-    """The dependency of a route: a good key with this scope."""
+    """The dependency of a route: a good key with this scope, that does not ask too often."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     async def __call__(self, request: Request) -> None:
-        key = await request.app.state.wiring.keys.check(request.headers.get("authorization"))
+        wiring = request.app.state.wiring
+        key = await wiring.keys.check(request.headers.get("authorization"))
+        request.state.caller = key.name
+        # The admin key of the settings has no id, and no limit: who has it runs the installation.
+        if key.id is not None:
+            wiring.rate_limit.take(key.id, key.name)
         if self.scope not in key.scopes and Scope.ADMIN not in key.scopes:
             has = ", ".join(sorted(key.scopes)) or "none"
             raise ForbiddenError(
                 "missing_scope",
                 f"This needs the scope '{self.scope}'; key '{key.name}' has: {has}. Use another key.",
             )
+
+
+def caller_of(request: Request) -> str:
+    """The name of the key that a request came with, for the audit."""
+    name: str = request.state.caller
+    return name
 
 
 def needs(scope: Scope) -> Any:

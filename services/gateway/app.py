@@ -9,11 +9,17 @@ from importlib.metadata import version
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
+from services.gateway.feed import Feed
+from services.gateway.jsonapi.middleware import add_jsonapi
 from services.gateway.keys import Keys
 from services.gateway.openapi import Gateway
 from services.gateway.problems import add_problem_handlers
-from services.gateway.routes import pipelines, runs, system
+from services.gateway.rate_limit import RateLimit
+from services.gateway.routes import events, node_results, nodes, pipelines, run_actions, runs, system, versions
+from services.gateway.routes import keys as key_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.waiting import Endings
 from services.gateway.wiring import Wiring
@@ -22,8 +28,11 @@ from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.postgres import make_pool
 from shared.service import OnReady
+from shared.tasks import Tasks
 
 POOL_SIZE = 2
+#: Bytes; smaller answers are not worth it.
+COMPRESSED_FROM = 2048
 PREFIX = "/api/v3"
 
 
@@ -38,9 +47,12 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         endings = Endings(bus.client, rpc)
         await endings.start()
         admin_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
-        app.state.wiring = Wiring(rpc, jetstream, endings, Keys(pool, admin_key), lambda: bus.is_connected)
+        keys = Keys(pool, admin_key)
+        rate_limit = RateLimit(settings.rate_limit_per_s)
+        app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), lambda: bus.is_connected, rate_limit)
         try:
-            yield
+            async with Tasks([keys.last_uses.run()]):
+                yield
         finally:
             await bus.close()
             await pool.close()
@@ -52,7 +64,27 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    for router in (system.router, pipelines.router, runs.router):
+    add_jsonapi(app)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After"],
+        )
+    for router in (
+        system.router,
+        pipelines.router,
+        runs.router,
+        nodes.router,
+        versions.router,
+        run_actions.router,
+        node_results.router,
+        events.router,
+        key_routes.router,
+    ):
         app.include_router(router, prefix=PREFIX)
     return app
 
@@ -60,8 +92,9 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
 async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
     """Until SIGTERM; requests that go on are answered first."""
     bus = Bus(settings.nats_url, "gateway")
+    app = make_app(settings, bus)
     config = uvicorn.Config(
-        make_app(settings, bus),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -70,6 +103,8 @@ async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
         backlog=2048,
     )
     server = uvicorn.Server(config)
+    # Streams that would go on for ever end by themselves, so that a stop need not wait for them.
+    app.state.is_stopping = lambda: server.should_exit
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
+from shared.bus.rpc import invalid_body
 from shared.errors import InvalidError, TooLargeError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 MEBIBYTE = 1024 * 1024
 #: A pipeline document; 10,000 nodes take about 1.2 MB.
@@ -38,3 +42,11 @@ async def read_object(request: Request, limit: int = BODY_LIMIT) -> dict[str, An
     if not isinstance(found, dict):
         raise InvalidError("invalid_json", 'The body must be a JSON object, like {"input": {}}.')
     return found
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """The body as what it must be; raises InvalidError with every place at fault. An empty body is an empty object."""
+    try:
+        return model.model_validate(await read_object(request))
+    except ValidationError as error:
+        raise invalid_body(error, list(model.model_fields)) from error

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from shared.contracts.problems import Problem
 
 #: What any route with a key may answer.
-REFUSALS = (401, 403, 404, 409, 413, 422, 503)
+REFUSALS = (401, 403, 404, 409, 412, 413, 422, 429, 503)
 #: Schemas of what is sent have a name of their own, since a field with a default may be left out there.
 SENT = "#/components/schemas/{model}-Input"
 
@@ -28,9 +28,9 @@ def answers(model: type[BaseModel] | None, status: int = 200) -> Answers:
     return found
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel], is_required: bool = True) -> dict[str, Any]:
     _bodies.append(model)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _sent(model)}}}}
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": _sent(model)}}}}
 
 
 def _sent(model: type[BaseModel]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import orjson
 from fastapi import Depends, Request, Response
 from nats.js import JetStreamContext
 
+from services.gateway.feed import Feed
 from services.gateway.keys import Keys
+from services.gateway.rate_limit import NO_LIMIT, RateLimit
 from services.gateway.waiting import Endings
 from shared.bus.rpc import Rpc
 
@@ -20,7 +22,9 @@ class Wiring:
     jetstream: JetStreamContext
     endings: Endings
     keys: Keys
+    feed: Feed
     is_connected: Any
+    rate_limit: RateLimit = NO_LIMIT
 
 
 def wiring_of(request: Request) -> Wiring:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+import yaml
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import DOCUMENT_LIMIT, read_json
+from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
+from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
     Pipeline,
     PipelineCreate,
@@ -19,6 +22,7 @@ from shared.contracts.pipelines import (
     PipelineList,
     PipelinePage,
     PipelineUpdate,
+    written,
 )
 from shared.contracts.states import PipelineStatus
 
@@ -46,11 +50,23 @@ async def list_pipelines(
 @router.post(
     "", dependencies=WRITE, status_code=201, responses=answers(Pipeline, 201), openapi_extra=body_of(PipelineDocument)
 )
-async def create_pipeline(request: Request, wired: Wired) -> Response:
+async def create_pipeline(
+    request: Request,
+    wired: Wired,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
     """Create a draft with its nodes and edges, all or nothing."""
     document = await read_json(request, DOCUMENT_LIMIT)
-    made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, PipelineCreate(document=document), EDIT_TIMEOUT_S)
-    return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"})
+    wanted = PipelineCreate(document=document, idempotency_key=idempotency_key)
+    made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, wanted, EDIT_TIMEOUT_S)
+    return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"} | etag_of(made))
+
+
+@router.post("/validate", dependencies=READ, responses=answers(Findings), openapi_extra=body_of(PipelineDocument))
+async def validate_document(request: Request, wired: Wired) -> Response:
+    """Everything that is wrong with a document, each with its place; nothing is saved."""
+    wanted = PipelineValidate(document=await read_json(request, DOCUMENT_LIMIT))
+    return answer(await wired.rpc.call_raw(subjects.PIPELINES_VALIDATE, wanted, EDIT_TIMEOUT_S))
 
 
 @router.get("/{pipeline}", dependencies=READ, responses=answers(Pipeline))
@@ -60,32 +76,56 @@ async def get_pipeline(pipeline: str, wired: Wired) -> Response:
 
 
 @router.put("/{pipeline}", dependencies=WRITE, responses=answers(Pipeline), openapi_extra=body_of(PipelineDocument))
-async def update_pipeline(pipeline: str, request: Request, wired: Wired) -> Response:
+async def update_pipeline(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Replace the draft; runs go on with the published version until the next publish."""
     document = await read_json(request, DOCUMENT_LIMIT)
-    wanted = PipelineUpdate(pipeline=pipeline, document=document)
-    return answer(await wired.rpc.call_raw(subjects.PIPELINES_UPDATE, wanted, EDIT_TIMEOUT_S))
+    wanted = PipelineUpdate(pipeline=pipeline, document=document, if_revision=if_revision)
+    found = await wired.rpc.call_raw(subjects.PIPELINES_UPDATE, wanted, EDIT_TIMEOUT_S)
+    return answer(found, headers=etag_of(found))
 
 
 @router.delete("/{pipeline}", dependencies=WRITE, status_code=204, response_model=None, responses=answers(None, 204))
-async def delete_pipeline(pipeline: str, wired: Wired) -> Response:
+async def delete_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) -> Response:
     """Delete a pipeline; its slug is free at once, and runs that go on are not touched."""
-    await _ask(wired, subjects.PIPELINES_DELETE, pipeline)
+    await _ask(wired, subjects.PIPELINES_DELETE, pipeline, if_revision)
     return Response(status_code=204)
 
 
 @router.post("/{pipeline}/publish", dependencies=WRITE, responses=answers(Pipeline))
-async def publish_pipeline(pipeline: str, wired: Wired) -> Response:
+async def publish_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) -> Response:
     """Make an immutable version of the draft, which new runs use."""
-    return await _ask(wired, subjects.PIPELINES_PUBLISH, pipeline)
+    return await _ask(wired, subjects.PIPELINES_PUBLISH, pipeline, if_revision)
 
 
 @router.post("/{pipeline}/archive", dependencies=WRITE, responses=answers(Pipeline))
-async def archive_pipeline(pipeline: str, wired: Wired) -> Response:
+async def archive_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) -> Response:
     """Start no runs of it any more."""
-    return await _ask(wired, subjects.PIPELINES_ARCHIVE, pipeline)
+    return await _ask(wired, subjects.PIPELINES_ARCHIVE, pipeline, if_revision)
 
 
-async def _ask(wired: Wired, subject: str, pipeline: str) -> Response:
-    found: Any = await wired.rpc.call_raw(subject, PipelineGet(pipeline=pipeline), EDIT_TIMEOUT_S)
-    return answer(found)
+@router.post("/{pipeline}/validate", dependencies=READ, responses=answers(Findings))
+async def validate_pipeline(pipeline: str, wired: Wired) -> Response:
+    """Everything that keeps the draft from being published, each with its place."""
+    wanted = PipelineValidate(pipeline=pipeline)
+    return answer(await wired.rpc.call_raw(subjects.PIPELINES_VALIDATE, wanted, EDIT_TIMEOUT_S))
+
+
+@router.get("/{pipeline}/export", dependencies=READ, responses=answers(PipelineDocument))
+async def export_pipeline(
+    pipeline: str,
+    wired: Wired,
+    form: Annotated[Literal["json", "yaml"], Query(alias="format", description="json or yaml")] = "json",
+) -> Response:
+    """The draft as the document that create and `pipewright apply` take."""
+    wanted = PipelineGet(pipeline=pipeline)
+    document = written(await wired.rpc.call_raw(subjects.PIPELINES_EXPORT, wanted, EDIT_TIMEOUT_S))
+    if form == "yaml":
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+        return Response(text, media_type="application/yaml")
+    return answer(document)
+
+
+async def _ask(wired: Wired, subject: str, pipeline: str, if_revision: int | None = None) -> Response:
+    wanted = PipelineGet(pipeline=pipeline, if_revision=if_revision)
+    found: Any = await wired.rpc.call_raw(subject, wanted, EDIT_TIMEOUT_S)
+    return answer(found, headers=etag_of(found))

@@ -8,18 +8,17 @@ from uuid import UUID
 import nats.errors
 import nats.js.errors
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from services.gateway.access import Scope, needs
-from services.gateway.bodies import read_object
+from services.gateway.bodies import read_model
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, Wiring, answer
 from shared.bus.publish import MESSAGE_ID
-from shared.bus.rpc import invalid_body
 from shared.clock import new_id
 from shared.contracts import subjects
 from shared.contracts.message import Document, JsonObject
-from shared.contracts.runs import Run, RunCancel, RunGet, RunList, RunPage, RunRequested, RunStarted
+from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
 from shared.errors import UnavailableError
 
@@ -37,6 +36,8 @@ class Execute(Document):
     #: A UUIDv7 of your own; sending it again is the same run.
     run_id: UUID | None = None
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
+    #: True: the run waits as `pending` until it is started.
+    hold: bool = False
 
 
 @router.post(
@@ -56,20 +57,18 @@ async def execute(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Start a run: 202 with the run, or, when it ends within `wait` seconds, 200 with the finished run."""
-    try:
-        body = Execute.model_validate(await read_object(request))
-    except ValidationError as error:
-        raise invalid_body(error) from error
+    body = await read_model(request, Execute)
     wanted = RunRequested(
         pipeline=pipeline,
         input=body.input,
         run_id=body.run_id or new_id(),
         idempotency_key=idempotency_key or body.idempotency_key,
+        hold=body.hold,
     )
     with wired.endings.expect(str(wanted.run_id)) as expected:
         started = await _start(wired, wanted)
         may_end = started.run_id == wanted.run_id and not started.status.is_final
-        if wait and may_end and (run := await expected.wait(wait)) is not None:
+        if wait and may_end and not body.hold and (run := await expected.wait(wait)) is not None:
             return answer(run)
     return await _accepted(wired, started, wait)
 
@@ -115,9 +114,18 @@ async def list_runs(
     after: Annotated[UUID | None, Query(description="The id that the last page ended with")] = None,
     status: RunStatus | None = None,
     pipeline_id: UUID | None = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
+    created_before: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
 ) -> Response:
     """Runs, newest first, without their outputs."""
-    wanted = RunList(limit=limit, after=after, status=status, pipeline_id=pipeline_id)
+    wanted = RunList(
+        limit=limit,
+        after=after,
+        status=status,
+        pipeline_id=pipeline_id,
+        created_after=created_after,
+        created_before=created_before,
+    )
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 
 
@@ -133,9 +141,3 @@ async def get_run(
     if include is None:
         found.pop("node_results", None)
     return answer(found)
-
-
-@router.post("/pipeline_runs/{run_id}/cancel", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run))
-async def cancel_run(run_id: UUID, wired: Wired) -> Response:
-    """Cancel a run: from the answer on, nothing of it is begun any more."""
-    return answer(await wired.rpc.call_raw(subjects.RUNS_CANCEL, RunCancel(run_id=run_id)))

@@ -68,7 +68,7 @@ def test_every_route_is_in_the_document():
 @pytest.mark.parametrize("name", [name for name, _ in operations()])
 async def test_every_route_but_the_open_ones_wants_a_key(name: str):
     method, path = name.split()
-    APP.state.wiring = Wiring(None, None, None, Keys(None, "a-key-of-ours"), lambda: True)  # nothing is behind it
+    APP.state.wiring = Wiring(None, None, None, Keys(None, "a-key-of-ours"), None, lambda: True)  # nothing is behind it
     async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://gateway") as client:
         answer = await client.request(method, path)
     assert (answer.status_code != 401) is (path in OPEN)

@@ -1,0 +1,69 @@
+"""Run events as they come, for those who listen: one subscription, kept while anybody does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.bus.publish import MESSAGE_ID
+from shared.contracts import subjects
+
+#: What a slow listener may be behind; what comes then is dropped, and the gap tells it to read the run again.
+MOST_WAITING = 1000
+
+#: What kind it is, and its body.
+Heard = asyncio.Queue[tuple[str, dict[str, Any]]]
+
+
+class Feed:
+    """Hands `change` and `token` to the listeners of each run."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._listeners: dict[str, set[Heard]] = defaultdict(set)
+        self._subscription: Subscription | None = None
+
+    @asynccontextmanager
+    async def listen(self, run_id: str) -> AsyncIterator[Heard]:
+        """What is published after this is entered is heard."""
+        heard: Heard = asyncio.Queue(MOST_WAITING)
+
+        async def on_token(message: Msg) -> None:
+            _put(heard, "token", orjson.loads(message.data))
+
+        self._listeners[run_id].add(heard)
+        tokens = await self._client.subscribe(subjects.node_tokens(run_id), cb=on_token)
+        if self._subscription is None:
+            self._subscription = await self._client.subscribe(subjects.ALL_RUN_EVENTS, cb=self._on_event)
+        await self._client.flush()
+        try:
+            yield heard
+        finally:
+            self._listeners[run_id].discard(heard)
+            if not self._listeners[run_id]:
+                del self._listeners[run_id]
+            subscription = self._subscription if not self._listeners else None
+            if subscription is not None:
+                self._subscription = None
+            for one in filter(None, (tokens, subscription)):
+                if self._client.is_connected:
+                    await one.unsubscribe()
+
+    async def _on_event(self, message: Msg) -> None:
+        """Events of other runs are passed over unread: their id begins with the run's."""
+        run_id = (message.headers or {}).get(MESSAGE_ID, "").partition(":")[0]
+        for heard in self._listeners.get(run_id, ()):
+            _put(heard, "change", orjson.loads(message.data))
+
+
+def _put(heard: Heard, kind: str, body: dict[str, Any]) -> None:
+    if not heard.full():
+        heard.put_nowait((kind, body))

@@ -1,0 +1,130 @@
+"""Query parameters of JSON:API as those of the flat interface, and what is left to do with the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+from urllib.parse import parse_qsl, urlencode
+
+from services.gateway.jsonapi.places import Place
+from services.gateway.jsonapi.refusals import BadQueryError
+from services.gateway.jsonapi.resources import BY_TYPE, Held, Resource
+
+#: Relationship -> what is included of its resources.
+Tree: TypeAlias = dict[str, "Tree"]
+#: Parameters of the flat interface that JSON:API has no family for.
+PASSED = frozenset({"wait", "to", "format"})
+#: Of a page, by the flat name of each.
+PAGE = {"limit": "limit", "after": "after"}
+
+_FAMILY = re.compile(r"(filter|page|fields)\[([^\[\]]*)\]")
+
+
+@dataclass
+class Wish:
+    """What a query asks for."""
+
+    #: Query of the flat request.
+    flat: list[tuple[str, str]] = field(default_factory=list)
+    #: Flat name -> the name that the client knows it by.
+    names: dict[str, str] = field(default_factory=dict)
+    include: Tree = field(default_factory=dict)
+    #: Type -> the fields that are shown of it; of other types all.
+    fields: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def flat_query(self) -> str:
+        return urlencode(self.flat)
+
+
+def read_query(query: str, place: Place) -> Wish:
+    """Raises BadQueryError at the first parameter that is unknown or not possible here, with what is."""
+    wish = Wish()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "include":
+            _include(wish, value, place)
+        elif name == "sort":
+            _sort(value, place)
+        elif found := _FAMILY.fullmatch(name):
+            _member(wish, found[1], found[2], value, place)
+        elif name in PASSED:
+            wish.flat.append((name, value))
+        else:
+            known = "include, sort, fields[TYPE], filter[NAME], page[limit], page[after]"
+            raise BadQueryError(name, f"The parameter '{name}' is not known. JSON:API requests may have: {known}.")
+    return wish
+
+
+def page_link(path: str, query: str, after: object = None) -> str:
+    """The same list on the page behind `after`; its first page without."""
+    kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "page[after]"]
+    whole = urlencode([*kept, ("page[after]", str(after))] if after is not None else kept)
+    return f"{path}?{whole}" if whole else path
+
+
+def includable(place: Place) -> dict[str, Held]:
+    """The relationships whose resources the flat answer can hold."""
+    return {
+        name: relation
+        for name, relation in _held(place.answers).items()
+        if (relation.in_lists or not place.is_list)
+        and (not relation.on_request or (place.is_read and not place.is_action))
+    }
+
+
+def _held(resource: Resource | None) -> dict[str, Held]:
+    relations: Mapping[str, object] = resource.relations if resource is not None else {}
+    return {name: relation for name, relation in relations.items() if isinstance(relation, Held)}
+
+
+def _include(wish: Wish, value: str, place: Place) -> None:
+    for path in filter(None, value.split(",")):
+        possible, tree = includable(place), wish.include
+        for number, name in enumerate(path.split(".")):
+            relation = possible.get(name)
+            if relation is None:
+                raise BadQueryError("include", f"'{path}' cannot be included here. {_possible(_paths(place))}")
+            if number == 0 and relation.on_request and name not in tree:
+                wish.flat.append(("include", relation.field))
+            tree = tree.setdefault(name, {})
+            possible = _held(BY_TYPE[relation.type])
+
+
+def _paths(place: Place) -> list[str]:
+    """What can be included; no more than two relationships follow each other."""
+    found = []
+    for name, relation in includable(place).items():
+        found += [name, *(f"{name}.{inner}" for inner in _held(BY_TYPE[relation.type]))]
+    return found
+
+
+def _sort(value: str, place: Place) -> None:
+    order = place.answers.order if place.answers is not None and place.is_list else None
+    if value != order:
+        raise BadQueryError("sort", f"Sorting by '{value}' is not possible here. {_possible([order] if order else [])}")
+
+
+def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> None:
+    name = f"{family}[{member}]"
+    if family == "fields":
+        if member not in BY_TYPE:
+            raise BadQueryError(name, f"There is no type '{member}'. {_possible(sorted(BY_TYPE))}")
+        wish.fields[member] = frozenset(filter(None, value.split(",")))
+        return
+    resource = place.answers if place.is_list else None
+    possible: Iterable[str] = ()
+    if resource is not None:
+        possible = resource.filters if family == "filter" else PAGE if resource.is_paged else ()
+    if member not in possible:
+        what = "Filtering" if family == "filter" else "Paging"
+        raise BadQueryError(
+            name, f"{what} by '{member}' is not possible here. {_possible([f'{family}[{x}]' for x in possible])}"
+        )
+    wish.flat.append((member, value))
+    wish.names[member] = name
+
+
+def _possible(names: Sequence[str]) -> str:
+    return f"Possible: {', '.join(names)}." if names else "Leave it out."

@@ -1,0 +1,71 @@
+"""Routes of events: a run as it goes on, and all runs of a pipeline, as server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from services.gateway.access import Scope, needs
+from services.gateway.openapi import Answers, answers
+from services.gateway.sse import RunStream, pipeline_events
+from services.gateway.wiring import Wired
+from shared.contracts import subjects
+from shared.contracts.pipelines import PipelineGet
+from shared.contracts.runs import RunGet
+from shared.contracts.states import RunStatus
+from shared.errors import InvalidError
+
+router = APIRouter(tags=["events"])
+
+READ = [needs(Scope.RUNS_READ)]
+MEDIA_TYPE = "text/event-stream"
+STREAM: Answers = answers(None) | {200: {"description": "Events as they come", "content": {MEDIA_TYPE: {}}}}
+NO_MORE: Answers = {204: {"description": "The run has ended and all of it was told; do not connect again"}}
+
+LastEventId = Annotated[str | None, Header(max_length=20, description="The id that was told last")]
+
+
+@router.get("/pipeline_runs/{run_id}/events", dependencies=READ, responses=STREAM | NO_MORE)
+async def run_events(run_id: UUID, request: Request, wired: Wired, last_event_id: LastEventId = None) -> Response:
+    """A run as it goes on: `snapshot`, then `change` and `token`, and `end` with its output when it has ended.
+
+    Whoever was cut off connects again: the snapshot tells what was missed.
+    """
+    known = _number(last_event_id)
+    run = await wired.rpc.call_raw(subjects.RUNS_GET, RunGet(run_id=run_id))
+    if known is not None and known >= run["seq"] and RunStatus(run["status"]).is_final:
+        return Response(status_code=204)
+    stream = RunStream(wired.feed, wired.rpc, str(run_id), request.app.state.is_stopping)
+    return _streaming(stream.events())
+
+
+@router.get("/events", dependencies=READ, responses=STREAM)
+async def all_events(
+    request: Request,
+    wired: Wired,
+    pipeline: Annotated[str | None, Query(max_length=63, description="Slug or id; left out: all pipelines")] = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Every change of every run of a pipeline, from now on; after a cut all that was missed, for a day."""
+    after, pipeline_id = _number(last_event_id), None
+    if pipeline is not None:
+        found: Any = await wired.rpc.call_raw(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline))
+        pipeline_id = found["id"]
+    return _streaming(pipeline_events(wired.jetstream, pipeline_id, after, request.app.state.is_stopping))
+
+
+def _streaming(events: AsyncIterator[bytes]) -> Response:
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _number(last_event_id: str | None) -> int | None:
+    if last_event_id is None or not last_event_id.strip():
+        return None
+    if not last_event_id.isascii() or not last_event_id.isdigit():
+        raise InvalidError("invalid_event_id", "Last-Event-ID must be the id of an event that was told, a number.")
+    return int(last_event_id)

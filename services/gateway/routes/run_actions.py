@@ -1,0 +1,100 @@
+"""Routes of what people do to runs: start, end by hand, cancel, run again; and the audit of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from services.gateway.access import Scope, caller_of, needs
+from services.gateway.bodies import read_model
+from services.gateway.openapi import answers, body_of
+from services.gateway.wiring import Wired, answer
+from shared.clock import new_id
+from shared.contracts import subjects
+from shared.contracts.message import Document
+from shared.contracts.runs import AuditTrail, Run, RunAudit, RunCancel, RunRelease, RunRetry, RunSettle
+
+router = APIRouter(prefix="/pipeline_runs/{run_id}", tags=["pipeline_runs"])
+
+
+class CancelRun(Document):
+    """Why, for the audit."""
+
+    reason: str | None = Field(default=None, max_length=1000)
+
+
+class SettleRun(Document):
+    """Why, for the audit; of a failed run it is the error."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class RetryRun(Document):
+    """What to run again: `failed` keeps what is done, `start` runs everything."""
+
+    start_from: Literal["failed", "start"] = "failed"
+    #: A UUIDv7 of your own for the new run; sending it again is the same run.
+    run_id: UUID | None = None
+
+
+@router.post("/start", dependencies=[needs(Scope.RUNS_START)], responses=answers(Run))
+async def start_run(run_id: UUID, request: Request, wired: Wired) -> Response:
+    """Start a run that was made with `hold`."""
+    wanted = RunRelease(run_id=run_id, actor=caller_of(request))
+    return answer(await wired.rpc.call_raw(subjects.RUNS_RELEASE, wanted))
+
+
+@router.post(
+    "/cancel", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(CancelRun, False)
+)
+async def cancel_run(run_id: UUID, request: Request, wired: Wired) -> Response:
+    """Cancel a run: from the answer on, nothing of it is begun any more."""
+    body = await read_model(request, CancelRun)
+    wanted = RunCancel(run_id=run_id, reason=body.reason, actor=caller_of(request))
+    return answer(await wired.rpc.call_raw(subjects.RUNS_CANCEL, wanted))
+
+
+@router.post(
+    "/complete", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(SettleRun)
+)
+async def complete_run(run_id: UUID, request: Request, wired: Wired) -> Response:
+    """End a run by hand as completed: what is done is its output, nothing more is begun."""
+    return await _settle(run_id, request, wired, "completed")
+
+
+@router.post("/fail", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(SettleRun))
+async def fail_run(run_id: UUID, request: Request, wired: Wired) -> Response:
+    """End a run by hand as failed; the reason is its error."""
+    return await _settle(run_id, request, wired, "failed")
+
+
+async def _settle(run_id: UUID, request: Request, wired: Wired, status: Literal["completed", "failed"]) -> Response:
+    body = await read_model(request, SettleRun)
+    wanted = RunSettle(run_id=run_id, status=status, reason=body.reason, actor=caller_of(request))
+    return answer(await wired.rpc.call_raw(subjects.RUNS_SETTLE, wanted))
+
+
+@router.post(
+    "/retry",
+    status_code=202,
+    dependencies=[needs(Scope.RUNS_START)],
+    responses=answers(Run, 202),
+    openapi_extra=body_of(RetryRun, False),
+)
+async def retry_run(run_id: UUID, request: Request, wired: Wired) -> Response:
+    """Run it again, as a new run of the same version with the same input."""
+    body = await read_model(request, RetryRun)
+    wanted = RunRetry(
+        run_id=run_id, new_run_id=body.run_id or new_id(), start_from=body.start_from, actor=caller_of(request)
+    )
+    made = await wired.rpc.call_raw(subjects.RUNS_RETRY, wanted)
+    return answer(made, 202, {"location": f"/api/v3/pipeline_runs/{made['id']}"})
+
+
+@router.get("/audit", dependencies=[needs(Scope.RUNS_READ)], responses=answers(AuditTrail))
+async def get_audit(run_id: UUID, wired: Wired) -> Response:
+    """What people did to the run, with their reasons; oldest first."""
+    return answer(await wired.rpc.call_raw(subjects.RUNS_AUDIT, RunAudit(run_id=run_id)))
