@@ -1,8 +1,9 @@
 """A node type from outside the tree with nothing of Pipewright's: only the messages of docs/asyncapi.json.
 
-It takes its text from what it is sent, so templates are not its business: it shouts `inputs.input.word`.
+    PIPEWRIGHT_NATS_URL=nats://user:password@host:4222 python shout.py
 
-    PIPEWRIGHT_NATS_URL=$(pipewright status --json | jq -r .nats) python shout.py
+Templates are not its business: it shouts `input.word`, which it is sent because its config refers to it. What goes
+wrong with NATS itself ends the program; start it again, and it goes on where it was.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ ANNOUNCEMENT = {
     "slots": SLOTS,
     "config_schema": {
         "type": "object",
-        "properties": {"of": {"type": "string"}, "marks": {"type": "integer"}},
+        "properties": {"of": {"type": "string"}, "marks": {"type": "integer"}, "breath_s": {"type": "number"}},
         "required": ["of"],
         "additionalProperties": False,
     },
@@ -40,42 +41,74 @@ async def announce(bucket):
         await asyncio.sleep(30)
 
 
-async def work(jetstream, message):
+async def shout(ready):
+    """How the attempt ends; every way is an outcome, and `retryable` says whether trying again may help."""
+    config = ready["config"]
+    try:
+        async with asyncio.timeout(ready["timeout_s"]):
+            await asyncio.sleep(config.get("breath_s", 0))
+            text = ready["inputs"]["input"]["word"].upper() + "!" * config.get("marks", 1)
+    except TimeoutError:
+        error = {"code": "timed_out", "message": "The breath was longer than timeout_s."}
+        return {"status": "failed", "outcome": "timed_out", "error": error, "retryable": True}
+    except (KeyError, TypeError, AttributeError):
+        error = {"code": "no_word", "message": "There is no text in input.word. Let `of` refer to it."}
+        return {"status": "failed", "error": error, "retryable": False}
+    return {"status": "completed", "output": {"text": text}}
+
+
+async def beat(client, message, attempt):
+    """Every 3 s: to the server, which waits 10 s before it delivers again, and to the coordinators: a lease."""
+    while True:
+        await asyncio.sleep(3)
+        await message.in_progress()
+        body = json.dumps({"worker": WORKER, "attempts": [attempt]}).encode()
+        await client.publish(f"pipewright.node.running.{TYPE}", body)
+
+
+async def work(client, message):
     """The result first, then the acknowledgement: who dies in between does it again, and nothing is lost."""
     ready = json.loads(message.data)
-    started_at = now()
-    text = ready["inputs"]["input"]["word"].upper() + "!" * ready["config"].get("marks", 1)
-    result = {key: ready[key] for key in ("run_id", "node_key", "attempt", "token")}
-    result |= {"outcome": {"status": "completed", "output": {"text": text}}, "metadata": {}}
-    result |= {"started_at": started_at, "finished_at": now()}
+    attempt = {key: ready[key] for key in ("run_id", "node_key", "attempt")} | {"started_at": now()}
+    beating = asyncio.create_task(beat(client, message, attempt))
+    try:
+        outcome = await shout(ready)
+    finally:
+        beating.cancel()
+    result = attempt | {"token": ready["token"], "outcome": outcome, "finished_at": now()}
     body = json.dumps({"worker": WORKER, "results": [result]}).encode()
-    await jetstream.publish(f"pipewright.node.result.{TYPE}", body)
+    await client.jetstream().publish(f"pipewright.node.result.{TYPE}", body)
     await message.ack()
 
 
-async def pull(jetstream):
-    """From the durable that the definition service makes when it accepts the announcement."""
+async def serve_slot(client):
+    """One piece of work after another."""
+    queue = await client.jetstream().pull_subscribe_bind(TYPE, "NODE_WORK")
     while True:
         try:
-            await jetstream.consumer_info("NODE_WORK", TYPE)
+            [message] = await queue.fetch(1, timeout=5)
+        except TimeoutError:
+            continue
+        await work(client, message)
+
+
+async def wait_until_accepted(jetstream):
+    """Until the durable of the type is there: the definition service makes it when it accepts the announcement."""
+    while True:
+        try:
+            return await jetstream.consumer_info("NODE_WORK", TYPE)
         except NotFoundError:
             await asyncio.sleep(0.05)
-        else:
-            return await jetstream.pull_subscribe_bind(TYPE, "NODE_WORK")
 
 
 async def main():
     client = await nats.connect(os.environ["PIPEWRIGHT_NATS_URL"])
     jetstream = client.jetstream()
-    announcing = asyncio.create_task(announce(await jetstream.key_value("node_types")))
-    queue = await pull(jetstream)
-    while not announcing.done():
-        try:
-            messages = await queue.fetch(SLOTS, timeout=5)
-        except TimeoutError:
-            continue
-        # What takes longer than 10 s calls message.in_progress() every 3 s and publishes NodesRunning.
-        await asyncio.gather(*(work(jetstream, message) for message in messages))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(announce(await jetstream.key_value("node_types")))
+        await wait_until_accepted(jetstream)
+        for _ in range(SLOTS):
+            tasks.create_task(serve_slot(client))
 
 
 asyncio.run(main())
