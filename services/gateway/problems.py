@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.contracts.problems import FieldProblem, Problem
 from shared.errors import ServiceError
@@ -65,7 +66,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     response = problem_response(problem)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(sorted(_allowed(request)))
     return response
+
+
+def _allowed(request: Request) -> set[str]:
+    """Of all routes on this path; Starlette itself tells of the first one alone."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 async def on_fault(request: Request, error: Exception) -> Response:

@@ -35,7 +35,7 @@ def _tell(change: NodeChange, event: RunEvent, told: set[str]) -> None:
     if change.status in TOLD and change.node_key not in told:
         told.add(change.node_key)
         progress = f"[bright_black]{event.finished_count}/{event.node_count}[/]"
-        OUT.print(f"  {change.node_key:<24} {state(change.status)} {progress}")
+        OUT.print(f"  {change.node_key:<24} {state(change.status)} {progress}{_tries(change.attempt)}")
         if change.error is not None:
             OUT.print(f"    {escape(change.error.message)}")
 
@@ -49,6 +49,10 @@ async def _tell_snapshot(client: PipewrightClient, run: Run, told: set[str]) -> 
                 told.add(node.node_key)
                 duration = node.metadata.get("duration_ms")
                 took = f"[bright_black]{duration:.1f} ms[/]" if duration is not None else ""
-                OUT.print(f"  {node.node_key:<24} {state(node.status)} {took}")
+                OUT.print(f"  {node.node_key:<24} {state(node.status)} {took}{_tries(len(node.attempts))}")
                 if node.error is not None:
                     OUT.print(f"    {escape(node.error.message)}")
+
+
+def _tries(count: int) -> str:
+    return f" [yellow]{count} attempts[/]" if count > 1 else ""
