@@ -48,11 +48,14 @@ def database_url_of(data_dir: Path) -> str:
 
 
 def with_client(data_dir: Path | None, use: Callable[[PipewrightClient], Awaitable[Value]]) -> Value:
-    """Connect, use the client, close; what goes wrong is told in words."""
-    url = nats_url_of(data_dir_of(data_dir))
+    """Connect, use the client, close; what goes wrong is told in words.
+
+    Over REST when `PIPEWRIGHT_URL` is set, with `PIPEWRIGHT_API_KEY`; else over NATS.
+    """
+    url = os.environ.get("PIPEWRIGHT_URL") or nats_url_of(data_dir_of(data_dir))
 
     async def main() -> Value:
-        async with PipewrightClient.connect(url) as client:
+        async with PipewrightClient.connect(url, os.environ.get("PIPEWRIGHT_API_KEY")) as client:
             return await use(client)
 
     return told(main(), asyncio.run)

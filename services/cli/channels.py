@@ -104,7 +104,7 @@ CHANNELS = (
         kept=f"KV_{subjects.NODE_TYPES_BUCKET}",
     ),
     _rpc("definition", subjects.PIPELINES_CREATE, pipelines.PipelineCreate, pipelines.Pipeline),
-    _rpc("definition", subjects.PIPELINES_APPLY, pipelines.PipelineApply, pipelines.Applied, "client"),
+    _rpc("definition", subjects.PIPELINES_APPLY, pipelines.PipelineApply, pipelines.Applied),
     _rpc("definition", subjects.PIPELINES_GET, pipelines.PipelineGet, pipelines.Pipeline),
     _rpc("definition", subjects.PIPELINES_LIST, pipelines.PipelineList, pipelines.PipelinePage),
     _rpc("definition", subjects.PIPELINES_UPDATE, pipelines.PipelineUpdate, pipelines.Pipeline),

@@ -16,6 +16,7 @@ from services.cli.setup import MIGRATIONS
 from services.executors.registry import BUILT_IN
 from shared.bus.topology import compare_topology
 from shared.client import PipewrightClient
+from shared.client_nats import ONE_TRY, NatsTransport
 from shared.errors import ServiceError
 
 #: Less free space than this is worth a word.
@@ -32,7 +33,7 @@ class Finding:
 async def examine(nats_url: str, database_url: str, data_dir: Path) -> list[Finding]:
     findings = [await _postgres(database_url)]
     try:
-        client = await nats.connect(nats_url, connect_timeout=3, allow_reconnect=False)
+        client = await nats.connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
     except (nats.errors.Error, OSError, TimeoutError) as error:
         words = str(error) or type(error).__name__
         return [
@@ -41,7 +42,7 @@ async def examine(nats_url: str, database_url: str, data_dir: Path) -> list[Find
         ]
     try:
         findings += [finding async for finding in _nats(client)]
-        findings += [finding async for finding in _services(PipewrightClient(client))]
+        findings += [finding async for finding in _services(PipewrightClient(NatsTransport(client)))]
     finally:
         await client.close()
     return [*findings, _disk(data_dir)]

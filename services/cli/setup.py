@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shared.bus.topology import Difference, apply_topology
+from shared.client_nats import ONE_TRY
 from shared.postgres import migrate
 
 SERVICES_FOLDER = Path(__file__).parent.parent
@@ -43,7 +44,7 @@ async def _ensure_database(database_url: str) -> None:
 
 
 async def make_topology(nats_url: str, replicas: int = 1) -> list[Difference]:
-    client = await nats.connect(nats_url, connect_timeout=5, max_reconnect_attempts=3)
+    client = await nats.connect(nats_url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
     try:
         return await apply_topology(client.jetstream(timeout=10), replicas)
     finally:

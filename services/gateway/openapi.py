@@ -28,6 +28,12 @@ def answers(model: type[BaseModel] | None, status: int = 200) -> Answers:
     return found
 
 
+def with_yaml(found: Answers) -> Answers:
+    """The answer is to be had as YAML too."""
+    found[200]["content"] = {"application/yaml": {"schema": {"type": "string"}}}
+    return found
+
+
 def body_of(model: type[BaseModel], is_required: bool = True) -> dict[str, Any]:
     _bodies.append(model)
     return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": _sent(model)}}}}

@@ -133,8 +133,7 @@ async def pipeline_events(
                 found = await subscription.next_msg(timeout=LOOK_S)
             except TimeoutError:
                 silent_s += LOOK_S
-                if silent_s % KEEP_ALIVE_S == 0:
-                    yield KEEP_ALIVE
+                yield KEEP_ALIVE if silent_s % KEEP_ALIVE_S == 0 else b""
                 continue
             event = orjson.loads(found.data)
             if pipeline_id is None or event["pipeline_id"] == pipeline_id:

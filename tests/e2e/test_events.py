@@ -213,3 +213,20 @@ async def test_events_on_nats_are_cloud_events(client: PipewrightClient) -> None
 async def test_events_need_a_key(stack: Stack, path: str) -> None:
     async with httpx.AsyncClient(base_url=f"{stack.gateway}/api/v3") as stranger:
         assert (await stranger.get(path)).status_code == 401
+
+
+async def test_stream_ends_when_its_key_is_revoked(api: httpx.AsyncClient, stack: Stack) -> None:
+    made = (await api.post("/api_keys", json={"name": "listener", "scopes": ["runs:read"]})).json()
+    headers = {"authorization": f"Bearer {made['key']}"}
+    async with (
+        httpx.AsyncClient(base_url=f"{stack.gateway}/api/v3", headers=headers, timeout=30) as listener,
+        listener.stream("GET", "/events?pipeline=greeting") as response,
+    ):
+        lines = response.aiter_lines()
+        assert await anext(lines) == ": keep-alive"
+
+        assert (await api.delete(f"/api_keys/{made['id']}")).status_code == 204
+
+        async with asyncio.timeout(20):
+            rest = [line async for line in lines]
+    assert not any(line.startswith("data") for line in rest)

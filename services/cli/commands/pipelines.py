@@ -13,9 +13,11 @@ from rich.table import Table
 
 from services.cli.address import with_client
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_USAGE, OUT, fail, print_json, state
+from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, print_json, state
 from shared.client import PipewrightClient
-from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelinePage
+from shared.contracts.edits import Findings
+from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelineDocument, PipelinePage, written
+from shared.contracts.versions import VersionPage
 
 pipelines_app = typer.Typer(help="List, show and delete pipelines.", no_args_is_help=True)
 
@@ -92,6 +94,57 @@ def show(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None
             if edge.source == node.key
         ]
         OUT.print(f"  {node.key} [bright_black]{node.type}[/]" + (f" -> {', '.join(targets)}" if targets else ""))
+
+
+@pipelines_app.command()
+def export(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """The draft as the file that 'apply' takes."""
+
+    async def main(client: PipewrightClient) -> PipelineDocument:
+        return await client.export(pipeline)
+
+    document = written(with_client(data_dir, main).model_dump(mode="json"))
+    if as_json:
+        print_json(document)
+    else:
+        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+
+
+@pipelines_app.command()
+def validate(file: Path, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Everything that is wrong with a file, each with its place; nothing is saved. Exit code 1 when anything is."""
+    document = read_document(file)
+
+    async def main(client: PipewrightClient) -> Findings:
+        return await client.validate(document)
+
+    found = with_client(data_dir, main)
+    if as_json:
+        print_json(found)
+    for error in [] if as_json else found.errors:
+        OUT.print(f"{error.pointer or '/'}: {error.detail}", markup=False)
+    if not found.is_valid:
+        raise SystemExit(EXIT_FAILED)
+    if not as_json:
+        OUT.print("nothing is wrong")
+
+
+@pipelines_app.command()
+def versions(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """What was published, newest first."""
+
+    async def main(client: PipewrightClient) -> VersionPage:
+        return await client.list_versions(pipeline, limit=200)
+
+    page = with_client(data_dir, main)
+    if as_json:
+        print_json(page)
+        return
+    table = Table("version", "published", "nodes", "", box=None)
+    for found in page.versions:
+        published = found.published_at.strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(str(found.number), published, str(found.node_count), "active" if found.is_active else "")
+    OUT.print(table if page.versions else "nothing was published yet")
 
 
 @pipelines_app.command()

@@ -35,6 +35,7 @@ def run(
     follow_run: Annotated[bool, typer.Option("--follow", "-f", help="Show each node as it ends")] = False,
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end")] = 3600.0,
     detach: Annotated[bool, typer.Option(help="Print the id and do not wait")] = False,
+    hold: Annotated[bool, typer.Option(help="Let it wait until 'pipewright runs start'")] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key and input are the same run")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -43,10 +44,10 @@ def run(
     run_input = read_input(inputs or [], input_file)
 
     async def main(client: PipewrightClient) -> Run | None:
-        started = await client.run(pipeline, run_input, idempotency_key=idempotency_key)
+        started = await client.run(pipeline, run_input, idempotency_key=idempotency_key, hold=hold)
         if not as_json:
             OUT.print(f"run {started.run_id}")
-        if detach:
+        if detach or hold:
             if as_json:
                 print_json(started)
             return None
@@ -178,6 +179,33 @@ def cancel(run_id: UUID, as_json: Json = False, data_dir: DataDir = None) -> Non
 
     async def main(client: PipewrightClient) -> Run:
         return await client.cancel(run_id)
+
+    found = with_client(data_dir, main)
+    print_json(found) if as_json else OUT.print(f"run {found.id} is {state(found.status)}")
+
+
+@runs_app.command()
+def start(run_id: UUID, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Start a run that was made with --hold."""
+
+    async def main(client: PipewrightClient) -> Run:
+        return await client.release(run_id)
+
+    found = with_client(data_dir, main)
+    print_json(found) if as_json else OUT.print(f"run {found.id} is {state(found.status)}")
+
+
+@runs_app.command()
+def retry(
+    run_id: UUID,
+    whole: Annotated[bool, typer.Option(help="Run everything, not only what failed and what follows it")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Run it again, as a new run that keeps what is done."""
+
+    async def main(client: PipewrightClient) -> Run:
+        return await client.retry(run_id, "start" if whole else "failed")
 
     found = with_client(data_dir, main)
     print_json(found) if as_json else OUT.print(f"run {found.id} is {state(found.status)}")

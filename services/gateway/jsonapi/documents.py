@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.gateway.jsonapi.places import Place
-from services.gateway.jsonapi.queries import Tree, Wish, page_link
+from services.gateway.jsonapi.queries import Tree, Wish, own_link, page_link
 from services.gateway.jsonapi.resources import BY_TYPE, Held, Linked, Named, Relation, Resource, link_to
 from shared.contracts.message import JsonObject
 
@@ -17,7 +17,7 @@ VERSION = {"version": "1.1"}
 def document_of(flat: Any, place: Place, wish: Wish, path: str, query: str) -> JsonObject:
     """The document; `path` and `query` are those of the request. What is no resource known here is told in `meta`."""
     resource = place.answers
-    links: JsonObject = {"self": f"{path}?{query}" if query else path} if place.is_read else {}
+    links: JsonObject = {"self": own_link(path, query)} if place.is_read else {}
     document: JsonObject = {"jsonapi": VERSION} | ({"links": links} if links else {})
     if resource is None or not _holds(flat, resource, place):
         return document | {"meta": flat if isinstance(flat, dict) else {"value": flat}}
@@ -90,6 +90,7 @@ class _Drawing:
             if include is not None:
                 for item, identifier in zip(items, drawn["data"], strict=True):
                     key = (identifier["type"], identifier["id"])
+                    self.included.setdefault(key, {})  # before what it holds in its turn
                     self.included[key] = self.resource(item, resource, owner, include)
         return drawn or None
 

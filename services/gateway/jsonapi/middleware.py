@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -25,6 +25,8 @@ from services.gateway.problems import MEDIA_TYPE as PROBLEM
 from services.gateway.problems import on_fault, problem_response
 from shared.errors import ServiceError
 
+#: Bytes; from here on a translation may take longer than others should wait for the event loop.
+LARGE = 128 * 1024
 TRANSLATED = frozenset({negotiation.FLAT_MEDIA_TYPE, PROBLEM})
 
 
@@ -112,15 +114,19 @@ class Exchange:
 
     async def _answer(self, start: Message, body: bytes) -> None:
         headers = MutableHeaders(raw=list(start["headers"]))
-        written = orjson.dumps(self._translated(headers["content-type"], orjson.loads(body)))
+        if len(body) < LARGE:
+            written = self._translated(headers["content-type"], body)
+        else:
+            written = await asyncio.to_thread(self._translated, headers["content-type"], body)
         _mark(headers, written)
         await self._send({**start, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": written})
 
-    def _translated(self, kind: str, flat: Any) -> Any:
+    def _translated(self, kind: str, body: bytes) -> bytes:
+        flat = orjson.loads(body)
         if kind.startswith(PROBLEM):
-            return error_document(flat, self._origin)
-        return document_of(flat, self._place, self._wish, self.scope["path"], self._query)
+            return orjson.dumps(error_document(flat, self._origin))
+        return orjson.dumps(document_of(flat, self._place, self._wish, self.scope["path"], self._query))
 
 
 def _mark(headers: MutableHeaders, written: bytes) -> None:

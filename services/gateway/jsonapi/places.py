@@ -40,7 +40,7 @@ ACTIONS: Mapping[str, Place] = {
     "retry": Place(answers=RUNS, own_id="run_id"),
 }
 #: Names that no pipeline can be reached by, since they take a document.
-ON_COLLECTIONS = frozenset({"validate"})
+ON_COLLECTIONS = frozenset({"apply", "validate"})
 
 
 def place_of(method: str, path: str) -> Place:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from services.gateway.jsonapi.places import Place
 from services.gateway.jsonapi.refusals import BadQueryError
@@ -15,7 +15,7 @@ from services.gateway.jsonapi.resources import BY_TYPE, Held, Resource
 #: Relationship -> what is included of its resources.
 Tree: TypeAlias = dict[str, "Tree"]
 #: Parameters of the flat interface that JSON:API has no family for.
-PASSED = frozenset({"wait", "to", "format"})
+PASSED = frozenset({"wait", "to", "format", "publish"})
 #: Of a page, by the flat name of each.
 PAGE = {"limit": "limit", "after": "after"}
 
@@ -57,11 +57,20 @@ def read_query(query: str, place: Place) -> Wish:
     return wish
 
 
+def own_link(path: str, query: str) -> str:
+    """What was asked, with all that needs it escaped."""
+    return _link(path, parse_qsl(query, keep_blank_values=True))
+
+
 def page_link(path: str, query: str, after: object = None) -> str:
     """The same list on the page behind `after`; its first page without."""
     kept = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "page[after]"]
-    whole = urlencode([*kept, ("page[after]", str(after))] if after is not None else kept)
-    return f"{path}?{whole}" if whole else path
+    return _link(path, kept if after is None else [*kept, ("page[after]", str(after))])
+
+
+def _link(path: str, pairs: Sequence[tuple[str, str]]) -> str:
+    place = quote(path, safe="/:")
+    return f"{place}?{urlencode(pairs, safe=',:')}" if pairs else place
 
 
 def includable(place: Place) -> dict[str, Held]:

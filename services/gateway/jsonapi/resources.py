@@ -5,6 +5,7 @@ Every other flat field is an attribute, so that a field which is added to a cont
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -14,6 +15,7 @@ from shared.contracts.message import JsonObject
 
 #: What all paths of the interface begin with.
 PREFIX = "/api/v3"
+_FIELD = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Resource:
 
 def link_to(pattern: str, whole: JsonObject) -> str:
     """The pattern filled in; values are escaped."""
-    return PREFIX + pattern.format_map({name: quote(str(value), safe="") for name, value in whole.items()})
+    return PREFIX + _FIELD.sub(lambda found: quote(str(whole[found[1]]), safe=""), pattern)
 
 
 PIPELINES = Resource(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,14 +11,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.gateway.access import Scope, needs
+from services.gateway.keys import UnauthorizedError
 from services.gateway.openapi import Answers, answers
 from services.gateway.sse import RunStream, pipeline_events
-from services.gateway.wiring import Wired
+from services.gateway.wiring import Wired, wiring_of
 from shared.contracts import subjects
 from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import RunGet
 from shared.contracts.states import RunStatus
-from shared.errors import InvalidError
+from shared.errors import InvalidError, UnavailableError
 
 router = APIRouter(tags=["events"])
 
@@ -25,6 +27,9 @@ READ = [needs(Scope.RUNS_READ)]
 MEDIA_TYPE = "text/event-stream"
 STREAM: Answers = answers(None) | {200: {"description": "Events as they come", "content": {MEDIA_TYPE: {}}}}
 NO_MORE: Answers = {204: {"description": "The run has ended and all of it was told; do not connect again"}}
+
+#: How often the key of a stream is checked again.
+CHECK_S = 5.0
 
 LastEventId = Annotated[str | None, Header(max_length=20, description="The id that was told last")]
 
@@ -40,7 +45,7 @@ async def run_events(run_id: UUID, request: Request, wired: Wired, last_event_id
     if known is not None and known >= run["seq"] and RunStatus(run["status"]).is_final:
         return Response(status_code=204)
     stream = RunStream(wired.feed, wired.rpc, str(run_id), request.app.state.is_stopping)
-    return _streaming(stream.events())
+    return _streaming(request, stream.events())
 
 
 @router.get("/events", dependencies=READ, responses=STREAM)
@@ -55,12 +60,30 @@ async def all_events(
     if pipeline is not None:
         found: Any = await wired.rpc.call_raw(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline))
         pipeline_id = found["id"]
-    return _streaming(pipeline_events(wired.jetstream, pipeline_id, after, request.app.state.is_stopping))
+    return _streaming(request, pipeline_events(wired.jetstream, pipeline_id, after, request.app.state.is_stopping))
 
 
-def _streaming(events: AsyncIterator[bytes]) -> Response:
+def _streaming(request: Request, events: AsyncIterator[bytes]) -> Response:
+    events = _while_allowed(request, events)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(events, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def _while_allowed(request: Request, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A stream ends soon after its key was revoked or has expired."""
+    keys, authorization = wiring_of(request).keys, request.headers.get("authorization")
+    loop = asyncio.get_running_loop()
+    checked_at = loop.time()
+    async for event in events:
+        if loop.time() - checked_at > CHECK_S:
+            try:
+                await keys.check(authorization)
+            except UnauthorizedError:
+                return
+            except UnavailableError:
+                pass
+            checked_at = loop.time()
+        yield event
 
 
 def _number(last_event_id: str | None) -> int | None:

@@ -10,12 +10,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import DOCUMENT_LIMIT, read_json
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers, body_of
+from services.gateway.openapi import answers, body_of, with_yaml
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
 from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
+    Applied,
     Pipeline,
+    PipelineApply,
     PipelineCreate,
     PipelineDocument,
     PipelineGet,
@@ -60,6 +62,17 @@ async def create_pipeline(
     wanted = PipelineCreate(document=document, idempotency_key=idempotency_key)
     made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, wanted, EDIT_TIMEOUT_S)
     return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"} | etag_of(made))
+
+
+@router.post("/apply", dependencies=WRITE, responses=answers(Applied), openapi_extra=body_of(PipelineDocument))
+async def apply_pipeline(
+    request: Request,
+    wired: Wired,
+    publish: Annotated[bool, Query(description="Also make a version of it, if anything changed")] = True,
+) -> Response:
+    """Create or update by slug, then publish; applying the same again changes nothing."""
+    wanted = PipelineApply(document=await read_json(request, DOCUMENT_LIMIT), publish=publish)
+    return answer(await wired.rpc.call_raw(subjects.PIPELINES_APPLY, wanted, EDIT_TIMEOUT_S))
 
 
 @router.post("/validate", dependencies=READ, responses=answers(Findings), openapi_extra=body_of(PipelineDocument))
@@ -110,7 +123,7 @@ async def validate_pipeline(pipeline: str, wired: Wired) -> Response:
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_VALIDATE, wanted, EDIT_TIMEOUT_S))
 
 
-@router.get("/{pipeline}/export", dependencies=READ, responses=answers(PipelineDocument))
+@router.get("/{pipeline}/export", dependencies=READ, responses=with_yaml(answers(PipelineDocument)))
 async def export_pipeline(
     pipeline: str,
     wired: Wired,

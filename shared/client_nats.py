@@ -1,0 +1,129 @@
+"""How the client talks over NATS: request and reply, the stream of run requests, and events as they are published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import BaseModel
+
+from shared.bus.publish import MESSAGE_ID
+from shared.bus.rpc import Reply, Rpc
+from shared.bus.transfers import Transfers
+from shared.contracts import subjects
+from shared.contracts.runs import Run, RunEvent, RunGet, RunRequested, RunStarted
+from shared.contracts.states import RunStatus
+from shared.errors import UnavailableError
+
+#: A coordinator that has not answered by then is not there; the stream takes the request.
+START_TIMEOUT_S = 2.0
+#: After so much silence the run is read again, in case an event was lost.
+SILENCE_S = 5.0
+#: nats-py tries a server that is not there 60 times, 2 s apart, also when it is told not to reconnect.
+ONE_TRY = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0}
+
+
+@asynccontextmanager
+async def connect_nats(url: str) -> AsyncIterator[NatsTransport]:
+    """Credentials stand in the URL."""
+    try:
+        client = await nats.connect(url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise UnavailableError(
+            "nats_unavailable",
+            f"NATS does not answer: {str(error) or type(error).__name__}. Is it running, is its address right?",
+        ) from error
+    try:
+        yield NatsTransport(client)
+    finally:
+        await client.close()
+
+
+class NatsTransport:
+    """On a connected client."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._jetstream = client.jetstream(timeout=5)
+        self._rpc = Rpc(client, Transfers(self._jetstream))
+
+    async def call(self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float) -> Reply:
+        return await self._rpc.call(subject, request, reply, timeout_s)
+
+    async def start(self, request: RunRequested) -> RunStarted:
+        """The stream takes the request when no coordinator answers: the run is `pending` then."""
+        try:
+            return await self._rpc.call(subjects.RUNS_START, request, RunStarted, START_TIMEOUT_S)
+        except UnavailableError:
+            return await self.request(request)
+
+    async def request(self, request: RunRequested) -> RunStarted:
+        """Through the stream: it runs, whoever is away now."""
+        assert request.run_id is not None
+        try:
+            await self._jetstream.publish(
+                subjects.RUN_REQUEST,
+                request.model_dump_json(exclude_none=True).encode(),
+                stream=subjects.RUN_REQUESTS,
+                headers={MESSAGE_ID: str(request.run_id)},
+            )
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            raise UnavailableError(
+                "not_started",
+                "The run could not be taken now. Send it again in a few seconds.",
+                retry_after_s=2.0,
+            ) from error
+        return RunStarted(run_id=request.run_id, status=RunStatus.PENDING)
+
+    async def events(self, run_id: UUID) -> AsyncGenerator[Run | RunEvent, None]:
+        arrived: asyncio.Queue[RunEvent] = asyncio.Queue()
+
+        async def on_event(message: Msg) -> None:
+            event = RunEvent.model_validate_json(message.data)
+            if event.run_id == run_id:
+                arrived.put_nowait(event)
+
+        subscription = await self.client.subscribe(subjects.ALL_RUN_EVENTS, cb=on_event)
+        await self.client.flush()
+        try:
+            seq = -1
+            event: RunEvent | None = None
+            while True:
+                if event is None or event.seq > seq + 1:
+                    run = await self._read_pending(run_id)
+                    if run is not None and run.seq > seq:
+                        seq = run.seq
+                        yield run
+                        if run.status.is_final:
+                            return
+                elif event.seq > seq:
+                    seq = event.seq
+                    yield event
+                    if event.status.is_final:
+                        return
+                event = await _next(arrived)
+        finally:
+            await subscription.unsubscribe()
+
+    async def _read_pending(self, run_id: UUID) -> Run | None:
+        """None while no coordinator answers; whoever waits goes on waiting."""
+        try:
+            return await self._rpc.call(subjects.RUNS_GET, RunGet(run_id=run_id), Run, 30.0)
+        except UnavailableError:
+            return None
+
+
+async def _next(arrived: asyncio.Queue[RunEvent]) -> RunEvent | None:
+    """The next event, None after a silence."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            return await arrived.get()
+    except TimeoutError:
+        return None
