@@ -81,7 +81,13 @@ class RunHandlers:
 
     async def get(self, request: RunGet) -> PlainReply:
         async with self._connection() as connection:
-            return PlainReply(await self._read(connection, request.run_id, request.include_node_results))
+            if not request.include_node_results:
+                return PlainReply(await self._read(connection, request.run_id, False))
+            await self._run_of(connection, request.run_id)
+            # Run and nodes as they were at one moment: the snapshot is true for its `seq`.
+            async with connection.transaction():
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                return PlainReply(await self._read(connection, request.run_id, True))
 
     async def list_runs(self, request: RunList) -> PlainReply:
         """A page of runs, without their outputs."""
