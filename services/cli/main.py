@@ -9,7 +9,7 @@ import typer
 
 from services.cli.commands import keys, operate, pipelines, runs
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_USAGE, OUT, fail, print_json
+from services.cli.output import EXIT_USAGE, OUT, fail, make_table, print_json
 
 app = typer.Typer(
     help="Pipewright runs node-based LLM workflows as message-driven services.",
@@ -80,7 +80,6 @@ def down(data_dir: DataDir = None) -> None:
 @app.command()
 def status(as_json: Json = False, data_dir: DataDir = None) -> None:
     """What 'up' started, and how it is."""
-    from rich.table import Table
 
     from services.cli.address import data_dir_of
     from services.cli.commands.up import require_status
@@ -91,7 +90,7 @@ def status(as_json: Json = False, data_dir: DataDir = None) -> None:
         return
     for name in ("gateway", "nats", "postgres"):
         OUT.print(f"{name:<9} {found[name]}", markup=False)
-    table = Table("name", "pid", "state", "restarts", box=None)
+    table = make_table("name", "pid", "state", "restarts")
     for service in found["services"]:
         table.add_row(service["name"], str(service["pid"] or ""), service["state"], str(service["restarts"]))
     OUT.print(table)

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from shared.contracts.states import NodeStatus, RunStatus
 from shared.errors import ServiceError
 
-OUT = Console(highlight=False, soft_wrap=True)
-ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+#: Where nobody looks at a terminal, nothing is cut to its width.
+WIDE = 200
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else WIDE)
+
+
+OUT = _console(stderr=False)
+ERR = _console(stderr=True)
 
 #: Exit codes: the outcome of a run, a refusal, a wrong command line, nobody there.
 EXIT_FAILED = 1
@@ -33,6 +44,9 @@ COLOURS = {
     "pending": "white",
 }
 
+#: Characters of a UUID.
+ID_WIDTH = 36
+
 Value = TypeVar("Value")
 
 
@@ -41,6 +55,23 @@ def print_json(value: Any) -> None:
         value = value.model_dump(mode="json")
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     sys.stdout.flush()
+
+
+def make_table(*columns: str) -> Table:
+    """A table for people; ids are told whole, whatever the width."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        is_id = name == "id"
+        table.add_column(name, no_wrap=is_id, min_width=ID_WIDTH if is_id else None, overflow="fold")
+    return table
+
+
+def moment(time: datetime | None) -> str:
+    """In UTC: the time of today, the day of any other."""
+    if time is None:
+        return ""
+    at = time.astimezone(UTC)
+    return at.strftime("%H:%M:%S" if at.date() == datetime.now(UTC).date() else "%Y-%m-%d")
 
 
 def state(status: RunStatus | NodeStatus | str) -> str:

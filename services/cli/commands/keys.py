@@ -14,11 +14,10 @@ import typer
 from psycopg.rows import dict_row
 from pydantic import ValidationError
 from rich.markup import escape
-from rich.table import Table
 
 from services.cli.address import data_dir_of, database_url_of
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json
+from services.cli.output import EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, make_table, print_json
 from shared.postgres import Connection
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def list_keys(as_json: Json = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json([key.model_dump(mode="json") for key in keys])
         return
-    table = Table("id", "name", "scopes", "state", "created (UTC)", "expires (UTC)", "last used (UTC)", box=None)
+    table = make_table("id", "name", "scopes", "state", "created (UTC)", "expires (UTC)", "last used (UTC)")
     for key in keys:
         table.add_row(
             str(key.id),

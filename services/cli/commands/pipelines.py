@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.markup import escape
-from rich.table import Table
 
 from services.cli.address import with_client
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, print_json, state
+from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, make_table, print_json, state
 from shared.client import PipewrightClient
 from shared.contracts.edits import Findings
 from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelineDocument, PipelinePage, written
@@ -67,7 +66,7 @@ def list_pipelines(as_json: Json = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json(page)
         return
-    table = Table("slug", "name", "status", "version", "nodes", box=None)
+    table = make_table("slug", "name", "status", "version", "nodes")
     for found in page.pipelines:
         table.add_row(
             found.slug, escape(found.name), found.status.value, str(found.active_version or ""), str(found.node_count)
@@ -140,7 +139,7 @@ def versions(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> 
     if as_json:
         print_json(page)
         return
-    table = Table("version", "published", "nodes", "", box=None)
+    table = make_table("version", "published", "nodes", "")
     for found in page.versions:
         published = found.published_at.strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(str(found.number), published, str(found.node_count), "active" if found.is_active else "")
@@ -167,7 +166,7 @@ def types(as_json: Json = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json([kind.model_dump(mode="json") for kind in found])
         return
-    table = Table("type", "status", "slots", "workers", "description", box=None)
+    table = make_table("type", "status", "slots", "workers", "description")
     for kind in found:
         online = state("completed").replace("completed", "online") if kind.is_online else "offline"
         table.add_row(kind.node_type, online, str(kind.slots), str(len(kind.workers)), escape(kind.description))

@@ -10,12 +10,21 @@ from uuid import UUID
 import orjson
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from services.cli.address import with_client
 from services.cli.commands.follow import follow
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, OUT, fail, print_json, state
+from services.cli.output import (
+    EXIT_CANCELLED,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    OUT,
+    fail,
+    make_table,
+    moment,
+    print_json,
+    state,
+)
 from shared.client import PipewrightClient
 from shared.contracts.runs import Run, RunPage
 from shared.contracts.states import RunStatus
@@ -129,15 +138,14 @@ def list_runs(
     if as_json:
         print_json(page)
         return
-    table = Table("id", "pipeline", "version", "status", "progress", "started", "duration", box=None)
+    table = make_table("id", "pipeline", "status", "done", "started (UTC)", "duration")
     for found in page.runs:
         table.add_row(
             str(found.id),
-            found.pipeline_slug,
-            str(found.version or ""),
+            f"{found.pipeline_slug} {found.version or ''}",
             state(found.status),
             f"{found.progress_percent} %",
-            found.started_at.strftime("%Y-%m-%d %H:%M:%S") if found.started_at else "",
+            moment(found.started_at),
             f"{found.duration_ms:.1f} ms" if found.duration_ms is not None else "",
         )
     OUT.print(table if page.runs else "no runs yet; start one with 'pipewright run PIPELINE'")
@@ -155,7 +163,7 @@ def show(run_id: UUID, as_json: Json = False, data_dir: DataDir = None) -> None:
         print_json(found)
         return
     OUT.print(f"{found.pipeline_slug} version {found.version}: {found.progress_percent} %")
-    table = Table("node", "type", "status", "attempts", "duration", "worker", box=None)
+    table = make_table("node", "type", "status", "attempts", "duration", "worker")
     for node in found.node_results or []:
         duration = node.metadata.get("duration_ms")
         table.add_row(
