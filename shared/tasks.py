@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 from shared.logging import get_logger
 
 log = get_logger(__name__)
+
+#: A task that is not over so long after it was cancelled is cancelled again.
+CANCEL_AGAIN_S = 1.0
 
 
 class Tasks:
@@ -32,9 +35,20 @@ class Tasks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        await end(self._tasks)
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel these tasks and wait until they are over.
+
+    Python 3.11's `wait_for` swallows a cancellation that comes together with its result (python/cpython#86296),
+    so a task that goes on is cancelled again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def watched(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -22,6 +22,8 @@ UNKNOWN_WINDOW = 8
 #: Slots of a slow type that are filled from one run: one round at work, one round waiting behind it.
 ROUNDS = 2
 READ_AGAIN_S = 5.0
+#: nats-py leaves a watcher's consumer on the server, which forgets it after so long.
+FORGET_S = 5.0
 
 
 class Windows:
@@ -63,7 +65,7 @@ class Windows:
     async def _announcements(self, bucket: KeyValue) -> list[tuple[str, int, bool]]:
         """Type, slots and speed of every worker; what cannot be read is the definition service's to park."""
         found = []
-        watcher = await bucket.watchall(ignore_deletes=True)
+        watcher = await bucket.watchall(ignore_deletes=True, inactive_threshold=FORGET_S)
         try:
             async for entry in watcher:
                 if entry is None:

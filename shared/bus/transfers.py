@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from uuid import uuid4
 
@@ -16,6 +17,8 @@ from shared.contracts.message import TransferRef
 MESSAGE_LIMIT = 512 * 1024
 #: The most that is carried at all.
 TRANSFER_LIMIT = 64 * 1024 * 1024
+#: A body that has not come whole by then is not coming.
+GET_LIMIT_S = 30.0
 
 
 class TransferError(Exception):
@@ -41,8 +44,10 @@ class Transfers:
             raise TransferError(f"a body of {reference.size} bytes is over the limit of {TRANSFER_LIMIT}")
         store = await self._open()
         try:
-            found = await store.get(reference.object)
-        except nats.js.errors.Error as error:
+            # nats-py waits for ever for a part that the server has lost.
+            async with asyncio.timeout(GET_LIMIT_S):
+                found = await store.get(reference.object)
+        except (nats.js.errors.Error, TimeoutError) as error:
             raise TransferError(f"the body {reference.object} is not in the bucket 'transfers' any more") from error
         body = found.data or b""
         if hashlib.sha256(body).hexdigest() != reference.sha256:

@@ -11,11 +11,14 @@ from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
 from shared.logging import get_logger
+from shared.tasks import end
 
 log = get_logger(__name__)
 
 #: A watch that failed begins anew after so long.
 AGAIN_S = 1.0
+#: nats-py leaves a watcher's consumer on the server, which forgets it when nobody listened for so long.
+FORGET_S = 30.0
 
 #: Gets every entry, and None when all that was there has been told.
 OnEntry = Callable[[KeyValue.Entry | None], Awaitable[None]]
@@ -55,7 +58,7 @@ class BucketWatch:
         """Until the connection is a new one."""
         bucket = await self._jetstream.key_value(self._bucket)
         self._is_stale.clear()
-        watcher = await bucket.watchall()
+        watcher = await bucket.watchall(inactive_threshold=FORGET_S)
         telling = asyncio.create_task(self._tell(watcher))
         ending = asyncio.create_task(self._is_stale.wait())
         try:
@@ -63,9 +66,7 @@ class BucketWatch:
             if telling.done():
                 telling.result()
         finally:
-            telling.cancel()
-            ending.cancel()
-            await asyncio.gather(telling, ending, return_exceptions=True)
+            await end([telling, ending])
             await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py names no types here
 
     async def _tell(self, watcher: KeyValue.KeyWatcher) -> None:

