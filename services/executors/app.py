@@ -58,9 +58,9 @@ async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[Nod
     """Workers of these types for as long as it is entered, on a connected bus."""
     client, jetstream = bus.client, bus.client.jetstream(timeout=5)
     publisher, transfers, clock = Publisher(client), Transfers(jetstream), SystemClock()
-    renderers, ended_runs = RenderPool(), EndedRuns(jetstream)
+    renderers, ended_runs = RenderPool(), EndedRuns(client)
     slots = {kind.name: settings.slots.get(kind.name, kind.slots) for kind in node_types}
-    announcer = Announcer(jetstream, [kind.announcement(settings.worker_name, slots[kind.name]) for kind in node_types])
+    announcer = Announcer(client, [kind.announcement(settings.worker_name, slots[kind.name]) for kind in node_types])
     workers = [
         Worker(
             client,
@@ -75,15 +75,14 @@ async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[Nod
         )
         for kind in node_types
     ]
-    watch = ended_runs.watch()
-    bus.on_reconnect(watch.restart)
+    bus.on_reconnect(ended_runs.restart)
     bus.on_reconnect(announcer.announce)
     for worker in workers:
         bus.on_reconnect(worker.pull.reset)
     await publisher.start()
     await announcer.announce()
     stopping = asyncio.Event()
-    async with Tasks([watch.run(), announcer.keep_announcing()]):
+    async with Tasks([ended_runs.run(), announcer.keep_announcing()]):
         await ended_runs.wait_until_read()
         await asyncio.gather(*(announcer.wait_until_accepted(kind.name) for kind in node_types))
         running = [watched(worker.run(stopping)) for worker in workers]

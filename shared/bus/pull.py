@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 
+import nats.errors
+import nats.js.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,16 +40,43 @@ def deliveries(message: Msg) -> int:
     return int(parts[4] if len(parts) == 9 else parts[6])
 
 
+def next_of(stream: str, durable: str) -> str:
+    """Where the messages of a durable are asked for."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+
+
+async def is_durable_there(client: Client, stream: str, durable: str) -> bool:
+    """Asks for messages in a way that is refused: whoever refuses is there, and no message is taken.
+
+    Whoever may take work may ask this, without the right to be told of streams and consumers.
+    """
+    try:
+        # A heartbeat is refused in a request that does not expire.
+        await client.request(next_of(stream, durable), b'{"idle_heartbeat": 1000000000}', timeout=2)
+    except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+        return False
+    return True
+
+
 class Pull:
     """Messages of one durable, at most `room` unsettled ones at a time."""
 
-    def __init__(self, client: Client, stream: str, durable: str, room: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        stream: str,
+        durable: str,
+        room: int,
+        on_missing: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`on_missing` is called when the consumer does not answer, before it is asked again."""
         self._client = client
         self._stream = stream
         self._durable = durable
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        self._subject = next_of(stream, durable)
         self._where = f"{stream}/{durable}"
         self._room = room
+        self._on_missing = on_missing
         self._held = 0
         self._requested = 0
         self._buffer: deque[Msg] = deque()
@@ -140,7 +170,15 @@ class Pull:
 
     def _ask_again(self) -> None:
         if not self._is_stopping:
-            self._renewal_once = asyncio.create_task(self._top_up())
+            self._renewal_once = asyncio.create_task(self._find_again())
+
+    async def _find_again(self) -> None:
+        if self._on_missing is not None:
+            try:
+                await self._on_missing()
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                log.warning("a missing consumer could not be told of", consumer=self._where, error=str(error))
+        await self._top_up()
 
     async def _renew(self) -> None:
         loop = asyncio.get_running_loop()

@@ -142,8 +142,12 @@ async def compare_topology(jetstream: JetStreamContext, replicas: int = 1) -> li
             await jetstream.consumer_info(stream, str(durable.durable_name))
         except NotFoundError:
             findings.append(f"consumer {stream}/{durable.durable_name} is missing")
-    for bucket in await _missing_buckets(jetstream):
-        findings.append(f"bucket {bucket} is missing")
+    missing = await _missing_buckets(jetstream)
+    findings += [f"bucket {bucket} is missing" for bucket in missing]
+    for bucket, stream in _KEY_VALUES.items():
+        if bucket not in missing:
+            loose = _loose_fields((await jetstream.stream_info(stream)).config)
+            findings += [f"bucket {bucket} differs in {field}" for field in loose]
     return findings
 
 
@@ -202,13 +206,32 @@ async def _apply_buckets(jetstream: JetStreamContext, replicas: int) -> list[Dif
             KeyValueConfig(subjects.NODE_TYPES_BUCKET, ttl=ANNOUNCEMENT_TTL_S, replicas=replicas)
         )
     if subjects.ENDED_RUNS_BUCKET in missing:
-        await jetstream.create_key_value(KeyValueConfig(subjects.ENDED_RUNS_BUCKET, ttl=DAY_S, replicas=replicas))
+        await jetstream.create_key_value(
+            KeyValueConfig(subjects.ENDED_RUNS_BUCKET, ttl=DAY_S, replicas=replicas, direct=True)
+        )
     if subjects.TRANSFERS_BUCKET in missing:
         await jetstream.create_object_store(
             subjects.TRANSFERS_BUCKET,
             ObjectStoreConfig(bucket=subjects.TRANSFERS_BUCKET, ttl=HOUR_S, replicas=replicas),
         )
-    return [Difference("bucket", bucket) for bucket in missing]
+    differences = [Difference("bucket", bucket) for bucket in missing]
+    for bucket, stream in _KEY_VALUES.items():
+        config = (await jetstream.stream_info(stream)).config
+        changes = _loose_fields(config)
+        if changes:
+            config.allow_direct, config.allow_rollup_hdrs = True, False
+            await jetstream.update_stream(config)
+            differences += [] if bucket in missing else [Difference("bucket", bucket, tuple(changes))]
+    return differences
+
+
+_KEY_VALUES = {bucket: f"KV_{bucket}" for bucket in (subjects.NODE_TYPES_BUCKET, subjects.ENDED_RUNS_BUCKET)}
+
+
+def _loose_fields(config: StreamConfig) -> list[str]:
+    """Workers read without making a consumer; and by a roll-up, whoever may write one key could remove all."""
+    wanted = {"allow_direct": True, "allow_rollup_hdrs": False}
+    return [field for field, value in wanted.items() if bool(getattr(config, field)) is not value]
 
 
 async def _missing_buckets(jetstream: JetStreamContext) -> list[str]:

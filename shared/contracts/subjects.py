@@ -68,6 +68,21 @@ def dead_letter(kind: str) -> str:
     return f"{PREFIX}.dead.{_token(kind)}"
 
 
+def announcement(node_type: str, worker: str) -> str:
+    """Executors -> definition and coordinator, in the bucket `node_types`: what a worker serves."""
+    return f"$KV.{NODE_TYPES_BUCKET}.{_token(node_type)}.{_token(worker)}"
+
+
+def transfer_info(encoded_name: str) -> str:
+    """In the bucket `transfers`: what an object is made of; its name in URL-safe base64."""
+    return f"$O.{TRANSFERS_BUCKET}.M.{encoded_name}"
+
+
+def transfer_parts(name: str) -> str:
+    """In the bucket `transfers`: the parts of an object, in their order."""
+    return f"$O.{TRANSFERS_BUCKET}.C.{_token(name)}"
+
+
 def rpc(resource: str, verb: str) -> str:
     """Request and reply, core: the answer is the resource, or `{"error": problem details}`."""
     return f"{PREFIX}.rpc.{_token(resource)}.{_token(verb)}"
@@ -78,6 +93,8 @@ ALL_NODE_RESULTS = f"{PREFIX}.node.result.*"
 ALL_NODE_RUNNING = f"{PREFIX}.node.running.*"
 ALL_RUN_EVENTS = f"{PREFIX}.run.event.*"
 ALL_DEAD_LETTERS = f"{PREFIX}.dead.*"
+#: Coordinator -> executors, in the bucket `ended_runs`: the last part is the run's id.
+ALL_ENDED_RUNS = f"$KV.{ENDED_RUNS_BUCKET}.*"
 
 # Definition service
 PIPELINES_CREATE = rpc("pipelines", "create")

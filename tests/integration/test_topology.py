@@ -7,6 +7,7 @@ import asyncio
 import nats
 import pytest
 from nats.js.api import StorageType
+from nats.js.errors import BadRequestError
 
 from services.cli.setup import make_topology
 from shared.bus.topology import TopologyError, compare_topology
@@ -72,3 +73,15 @@ async def test_what_a_server_cannot_change_is_refused_with_what_to_do(nats_url: 
 
     with pytest.raises(TopologyError, match=r"NODE_WORK differs in .*storage.*Delete the stream"):
         await make_topology(nats_url)
+
+
+async def test_whoever_writes_one_key_cannot_remove_the_others(nats_url: str) -> None:
+    client = await nats.connect(nats_url)
+    bucket = await client.jetstream().key_value(subjects.NODE_TYPES_BUCKET)
+    await bucket.put("llm.one", b"there")
+
+    with pytest.raises(BadRequestError):
+        await client.jetstream().publish("$KV.node_types.text.two", b"", headers={"Nats-Rollup": "all"})
+
+    assert await bucket.keys() == ["llm.one"]
+    await client.close()

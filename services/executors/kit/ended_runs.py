@@ -1,25 +1,37 @@
-"""Which runs have ended: read before the first message is taken, then watched."""
+"""Which runs have ended: read before the first message is taken, then heard of as they are told."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from nats.js import JetStreamContext
-from nats.js.kv import KeyValue
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from shared.bus.watch import BucketWatch
+from shared.bus.direct import read_stream
 from shared.contracts import subjects
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+STREAM = f"KV_{subjects.ENDED_RUNS_BUCKET}"
+#: Reading that failed begins anew after so long.
+AGAIN_S = 1.0
 
 
 class EndedRuns:
-    """The ids of cancelled and failed runs, as the coordinators tell them."""
+    """The ids of cancelled and failed runs, as the coordinators tell them.
 
-    def __init__(self, jetstream: JetStreamContext) -> None:
-        self._jetstream = jetstream
+    What is put into a bucket is a message like any other, so that hearing of it takes a subscription and no consumer.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self._ids: set[str] = set()
         self._listeners: list[Callable[[str], None]] = []
         self._is_read = asyncio.Event()
+        self._is_stale = asyncio.Event()
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._ids
@@ -31,17 +43,33 @@ class EndedRuns:
     async def wait_until_read(self) -> None:
         await self._is_read.wait()
 
-    def watch(self) -> BucketWatch:
-        """Tells of ended runs for as long as it runs."""
-        return BucketWatch(self._jetstream, subjects.ENDED_RUNS_BUCKET, self._hear)
+    async def restart(self) -> None:
+        """The connection is a new one: what was told meanwhile is read again."""
+        self._is_stale.set()
 
-    async def _hear(self, entry: KeyValue.Entry | None) -> None:
-        if entry is None:
+    async def run(self) -> None:
+        """Listens first, so that nothing is missed between the two."""
+        await self._client.subscribe(subjects.ALL_ENDED_RUNS, cb=self._on_message)
+        while True:
+            self._is_stale.clear()
+            try:
+                async for message in read_stream(self._client, STREAM, subjects.ALL_ENDED_RUNS):
+                    self._hear((message.headers or {})["Nats-Subject"], message)
+            except (nats.errors.Error, TimeoutError) as error:
+                words = str(error).strip() or type(error).__name__
+                log.warning("the ended runs could not be read; trying again", error=words)
+                await asyncio.sleep(AGAIN_S)
+                continue
             self._is_read.set()
-        elif entry.operation is None:
-            self._add(entry.key)
+            await self._is_stale.wait()
 
-    def _add(self, run_id: str) -> None:
+    async def _on_message(self, message: Msg) -> None:
+        self._hear(message.subject, message)
+
+    def _hear(self, subject: str, message: Msg) -> None:
+        run_id = subject.rsplit(".", 1)[1]
+        if (message.headers and "KV-Operation" in message.headers) or run_id in self._ids:
+            return
         self._ids.add(run_id)
         for listener in self._listeners:
             listener(run_id)
