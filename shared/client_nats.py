@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
+from shared.bus.address import connect
 from shared.bus.publish import MESSAGE_ID
 from shared.bus.rpc import Reply, Rpc
 from shared.bus.transfers import Transfers
@@ -34,7 +35,7 @@ ONE_TRY = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0}
 async def connect_nats(url: str) -> AsyncIterator[NatsTransport]:
     """Credentials stand in the URL."""
     try:
-        client = await nats.connect(url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
+        client = await connect(url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise UnavailableError(
             "nats_unavailable",

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from services.cli.setup import MIGRATIONS
 from services.executors.registry import BUILT_IN
+from shared.bus.address import connect
 from shared.bus.topology import compare_topology
 from shared.client import PipewrightClient
 from shared.client_nats import ONE_TRY, NatsTransport
@@ -33,7 +34,7 @@ class Finding:
 async def examine(nats_url: str, database_url: str, data_dir: Path) -> list[Finding]:
     findings = [await _postgres(database_url)]
     try:
-        client = await nats.connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
+        client = await connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
     except (nats.errors.Error, OSError, TimeoutError) as error:
         words = str(error) or type(error).__name__
         return [

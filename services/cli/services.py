@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from typing import Any
 
+from shared.bus.address import read_address
 from shared.logging import configure_logging
 from shared.settings import CommonSettings, SettingsError, read_settings
 
@@ -56,6 +57,7 @@ def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None])
     package = "executors" if service == "worker" else service
     app = import_module(f"services.{package}.app")
     settings = _settings(package)
+    read_address(settings.nats_url)
     configure_logging(service, settings.log_level, settings.log_format)
     if service == "worker":
         main: Coroutine[Any, Any, None] = app.run(settings, node_types, on_ready)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nats
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from shared.bus.address import connect
 from shared.bus.topology import Difference, apply_topology
 from shared.client_nats import ONE_TRY
 from shared.postgres import migrate
@@ -44,7 +44,7 @@ async def _ensure_database(database_url: str) -> None:
 
 
 async def make_topology(nats_url: str, replicas: int = 1) -> list[Difference]:
-    client = await nats.connect(nats_url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
+    client = await connect(nats_url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
     try:
         return await apply_topology(client.jetstream(timeout=10), replicas)
     finally:

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsSecurity
 from nats.aio.client import Client
 
+from shared.bus.address import read_address
 from shared.logging import get_logger, redact_text
 
 log = get_logger(__name__)
@@ -28,8 +29,11 @@ class Bus:
     def __init__(self, nats_url: str, service: str) -> None:
         self._service = service
         self._reconnect_hooks: list[Hook] = []
+        address = read_address(nats_url)
         self.broker = NatsBroker(
-            nats_url,
+            address.url,
+            inbox_prefix=address.inbox_prefix,
+            security=NatsSecurity(ssl_context=address.tls) if address.tls is not None else None,
             name=f"pipewright-{service}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes seconds as a float
