@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands import keys, operate, pipelines, runs
+from services.cli.commands import keys, nats_users, operate, pipelines, runs
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_USAGE, OUT, fail, make_table, print_json
 
@@ -26,6 +26,7 @@ app.command()(operate.doctor)
 app.command()(operate.serve)
 app.command()(operate.migrate)
 app.command()(operate.topology)
+app.command()(nats_users.nats_users)
 
 
 @app.command()
