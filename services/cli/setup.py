@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from shared.bus.address import connect
 from shared.bus.topology import Difference, apply_topology
 from shared.client_nats import ONE_TRY
-from shared.postgres import migrate
+from shared.postgres import MIGRATION_LOCK, migrate
 
 SERVICES_FOLDER = Path(__file__).parent.parent
 
@@ -24,9 +24,26 @@ MIGRATIONS = {
 
 
 async def migrate_all(database_url: str) -> dict[str, list[str]]:
-    """Make the database if it is missing, then apply what each schema has not seen; returns what was applied."""
+    """Make the database if it is missing, then apply what each schema has not seen; returns what was applied.
+
+    Where the roles of deploy/postgres/roles.sql are there, each gets the rights that its service needs.
+    """
     await _ensure_database(database_url)
-    return {schema: await migrate(database_url, schema, folder) for schema, folder in MIGRATIONS.items()}
+    applied = {schema: await migrate(database_url, schema, folder) for schema, folder in MIGRATIONS.items()}
+    await _grant(database_url)
+    return applied
+
+
+async def _grant(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        for folder in MIGRATIONS.values():
+            service = folder.parent
+            cursor = await connection.execute(
+                "SELECT FROM pg_roles WHERE rolname = %s", (f"pipewright_{service.name}",)
+            )
+            if await cursor.fetchone() is not None:
+                await connection.execute((service / "grants.sql").read_bytes())
 
 
 async def _ensure_database(database_url: str) -> None:
