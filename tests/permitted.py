@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,6 @@ listen: "127.0.0.1:{port}"
 max_payload: 1MB
 jetstream {{ store_dir: "{folder}/store" }}
 {more}
-include users.conf
 """
 
 
@@ -48,18 +47,27 @@ class PermittedNats:
 async def permitted_nats(folder: Path, more: str = "") -> AsyncIterator[PermittedNats]:
     """`more` is added to its configuration."""
     made = PermittedNats()
-    path = folder / "nats.conf"
-    path.write_text(_SERVER.format(port=made.port, folder=folder, more=more))
     shutil.copy(USERS_CONF, folder)
     variables = {
         f"NATS_PASSWORD_{user.replace('-', '_').upper()}": f'"{word}"' for user, word in made.passwords.items()
     }
+    async with nats_process(folder, made.port, f"{more}\ninclude users.conf", variables):
+        yield made
+
+
+@asynccontextmanager
+async def nats_process(
+    folder: Path, port: int, more: str, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[None]:
+    """A server on loopback with this more in its configuration."""
+    path = folder / "nats.conf"
+    path.write_text(_SERVER.format(port=port, folder=folder, more=more))
     process = await asyncio.create_subprocess_exec(
-        find_nats_server(), "-c", str(path), env=os.environ | variables, stderr=subprocess.DEVNULL
+        find_nats_server(), "-c", str(path), env={**os.environ, **(variables or {})}, stderr=subprocess.DEVNULL
     )
     try:
-        await eventually(lambda: is_listening(made.port), "NATS")
-        yield made
+        await eventually(lambda: is_listening(port), "NATS")
+        yield
     finally:
         process.terminate()
         await process.wait()

@@ -87,7 +87,7 @@ async def system(roles: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
             async def is_up() -> bool:
                 types = await client.node_types()
-                return {kind.node_type for kind in types if kind.is_online} == set(BUILT_IN)
+                return {kind.node_type for kind in types if kind.is_online} >= set(BUILT_IN)
 
             await eventually(is_asked(is_up), "the node types", 60)
         async with httpx.AsyncClient() as http:

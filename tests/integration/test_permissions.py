@@ -13,6 +13,7 @@ import orjson
 import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
+from nats.js.errors import NotFoundError
 
 from services.cli.setup import make_topology
 from shared.bus.address import connect
@@ -22,7 +23,8 @@ from shared.bus.topology import ensure_node_type_durable
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from tests.eventually import eventually
-from tests.permitted import USERS, PermittedNats, permitted_nats
+from tests.permitted import USERS, PermittedNats, nats_process, permitted_nats
+from tests.ports import free_port
 
 EXECUTORS = {user for user in USERS if user.startswith("executor-")}
 SERVICES = {"definition", "coordinator", "gateway"}
@@ -342,6 +344,32 @@ async def test_the_server_publishes_nothing_for_a_stolen_worker(
         before["NODE_RESULTS"] += len(LED_TO)
     assert (after, heard) == (before, [])
     await victim.topology.jetstream().consumer_info("NODE_WORK", "http_request")
+
+
+async def test_in_one_account_a_list_of_subjects_does_not_hold(tmp_path: Path) -> None:
+    """Why there are accounts. When a server refuses this, they may be given up."""
+    port, take = free_port(), "$JS.API.CONSUMER.MSG.NEXT.NODE_WORK.llm"
+    thief = f'{{ user: thief, password: p, permissions: {{ publish: ["{take}"], subscribe: ["_INBOX_thief.>"] }} }}'
+    async with nats_process(tmp_path, port, f"authorization {{ users: [ {{ user: admin, password: p }}, {thief} ] }}"):
+        admin = await connect(f"nats://admin:p@127.0.0.1:{port}")
+        await make_topology(f"nats://admin:p@127.0.0.1:{port}")
+        await ensure_node_type_durable(admin.jetstream(), "llm")
+        client = await connect(f"nats://thief:p@127.0.0.1:{port}")
+        subject, body = ASKED["a request for work that is not there"]
+        assert subject == take
+
+        await client.publish(subject, body, reply="$JS.API.STREAM.DELETE.RUN_EVENTS")
+
+        async def is_gone() -> bool:
+            try:
+                await admin.jetstream().stream_info("RUN_EVENTS")
+            except NotFoundError:
+                return True
+            return False
+
+        await eventually(is_gone, "the stream's end")
+        await client.close()
+        await admin.close()
 
 
 async def test_one_type_cannot_remove_the_announcements_of_another(server: PermittedNats, victim: Victim) -> None:
