@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from shared.contracts import edits, nodes, pipelines, runs, subjects, versions
+from shared.contracts import edits, nodes, pipelines, runs, subjects, versions, webhooks
 from shared.contracts.message import Message
 
 #: What stands for a part of a subject that differs from message to message.
@@ -139,4 +139,11 @@ CHANNELS = (
     _rpc("coordinator", subjects.RUNS_AUDIT, runs.RunAudit, runs.AuditTrail),
     _rpc("coordinator", subjects.NODE_RESULTS_LIST, runs.NodeResultsList, runs.NodeResultPage),
     _rpc("coordinator", subjects.NODE_RESULTS_GET, runs.NodeResultGet, runs.NodeResultView),
+    _rpc("coordinator", subjects.WEBHOOKS_CREATE, webhooks.WebhookCreate, webhooks.MadeWebhook),
+    _rpc("coordinator", subjects.WEBHOOKS_GET, webhooks.WebhookGet, webhooks.Webhook),
+    _rpc("coordinator", subjects.WEBHOOKS_LIST, webhooks.WebhooksList, webhooks.WebhookPage),
+    _rpc("coordinator", subjects.WEBHOOKS_DELETE, webhooks.WebhookDelete, webhooks.Webhook),
+    _rpc("coordinator", subjects.WEBHOOK_DELIVERIES_LIST, webhooks.WebhookDeliveriesList, webhooks.WebhookDeliveryPage),
+    _rpc("coordinator", subjects.WEBHOOK_DELIVERIES_GET, webhooks.WebhookDeliveryGet, webhooks.WebhookDelivery),
+    _rpc("coordinator", subjects.WEBHOOK_DELIVERIES_RESEND, webhooks.WebhookDeliveryResend, webhooks.WebhookDelivery),
 )

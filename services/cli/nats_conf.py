@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from services.cli.nats_users import API, CORE, User, users
-from services.executors.registry import BUILT_IN
+from services.executors.registry import BUILT_IN, with_internal
 
 #: A process of its own for each type that comes with Pipewright.
-EXECUTORS: Mapping[str, Sequence[str]] = {node_type: (node_type,) for node_type in BUILT_IN}
+EXECUTORS: Mapping[str, Sequence[str]] = {node_type: with_internal([node_type]) for node_type in BUILT_IN}
 
 _HEAD = """\
 # Written by: pipewright nats-users > deploy/nats/users.conf

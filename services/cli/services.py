@@ -28,6 +28,7 @@ PRELOADED = (
     "services.executors.condition.node",
     "services.executors.transform.node",
     "services.executors.http_request.node",
+    "services.executors.webhook.node",
     "services.executors.llm.node",
     "services.demo.model",
     "services.demo.api",

@@ -78,6 +78,7 @@ class RunActions:
             seq = await acting.end_run(connection, run_id, ends_as, shown)
             await close_nodes(connection, [str(run_id)])
             await acting.add_audit(connection, run_id, action, request.actor, reason)
+        self._settler.run_ended.set()
         await self._ended_runs.put([(str(run_id), ends_as)])
         await self._tell_end(connection, run_id, ends_as, seq, shown)
 

@@ -23,6 +23,8 @@ from services.coordinator.starter import Starter
 from services.coordinator.stream_ages import StreamAges
 from services.coordinator.tokens import Tokens
 from services.coordinator.versions import Versions
+from services.coordinator.webhook_handlers import WebhookHandlers
+from services.coordinator.webhooks import Webhooks
 from services.coordinator.windows import Windows
 from shared.bus.connection import Bus
 from shared.bus.publish import Publisher
@@ -71,15 +73,18 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
     actions = RunActions(versions, settler, dispatcher, windows, ended_runs)
     handlers = RunHandlers(pool, versions, starter, actions, requests)
-    reconciler = Reconciler(pool, versions, settler, windows, StreamAges(jetstream), settings.sweep_s)
+    ages = StreamAges(jetstream)
+    webhooks = Webhooks(pool, versions, settler, publisher, tokens, ages, settings.lease_s, settings.sweep_s, Random())
+    reconciler = Reconciler(pool, versions, settler, windows, ages, settings.sweep_s)
     leases = Leases(pool, jetstream, settings.lease_s)
 
     await publisher.start()
     await windows.read()
     endless: list[Coroutine[Any, Any, None]] = [
-        windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run()
+        windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run(),
+        webhooks.run(),
     ]  # fmt: skip
-    settling = SettlingLoop(results, ResultReader(jetstream, transfers, tokens), settler)
+    settling = SettlingLoop(results, ResultReader(jetstream, transfers, tokens), settler, webhooks)
     taking = RequestLoop(requests, starter, jetstream)
     async with Tasks(endless):
         for pull in (results, requests):
@@ -87,7 +92,8 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
             await pull.start()
         ending = [watched(settling.run()), watched(taking.run())]
         await client.subscribe(subjects.ALL_NODE_RUNNING, queue="coordinator", cb=leases.on_running)
-        await rpc.serve(handlers.endpoints(), queue="coordinator")
+        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks).endpoints()
+        await rpc.serve(endpoints, queue="coordinator")
         yield
         for pull in (results, requests):
             await pull.stop()

@@ -80,7 +80,7 @@ class RunHandlers:
         return await start.answer
 
     async def get(self, request: RunGet) -> PlainReply:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             if not request.include_node_results:
                 return PlainReply(await self._read(connection, request.run_id, False))
             await self._run_of(connection, request.run_id)
@@ -91,7 +91,7 @@ class RunHandlers:
 
     async def list_runs(self, request: RunList) -> PlainReply:
         """A page of runs, without their outputs."""
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             rows = await reading.load_runs(connection, request)
             page = rows[: request.limit]
             found = [views.run_view(row, await self._graph(connection, row)) for row in page]
@@ -99,33 +99,33 @@ class RunHandlers:
 
     async def cancel(self, request: RunCancel) -> PlainReply:
         """From the answer on, nothing of it is begun."""
-        async with self._connection() as connection:
-            await self._actions.cancel(connection, request, self._missing)
+        async with self.connection() as connection:
+            await self._actions.cancel(connection, request, self.missing)
             return PlainReply(await self._read(connection, request.run_id, False))
 
     async def release(self, request: RunRelease) -> PlainReply:
-        async with self._connection() as connection:
-            await self._actions.release(connection, request, self._missing)
+        async with self.connection() as connection:
+            await self._actions.release(connection, request, self.missing)
             return PlainReply(await self._read(connection, request.run_id, False))
 
     async def settle(self, request: RunSettle) -> PlainReply:
-        async with self._connection() as connection:
-            await self._actions.settle(connection, request, self._missing)
+        async with self.connection() as connection:
+            await self._actions.settle(connection, request, self.missing)
             return PlainReply(await self._read(connection, request.run_id, False))
 
     async def retry(self, request: RunRetry) -> PlainReply:
-        async with self._connection() as connection:
-            new_run_id = await self._actions.retry(connection, request, self._missing)
+        async with self.connection() as connection:
+            new_run_id = await self._actions.retry(connection, request, self.missing)
             return PlainReply(await self._read(connection, new_run_id, False))
 
     async def audit(self, request: RunAudit) -> PlainReply:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             if await reading.load_run(connection, request.run_id) is None:
-                raise await self._missing(connection, request.run_id)
+                raise await self.missing(connection, request.run_id)
             return PlainReply({"audit": await load_audit(connection, request.run_id)})
 
     async def list_node_results(self, request: NodeResultsList) -> PlainReply:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             run, graph = await self._run_of(connection, request.run_id)
             keys = await reading.load_page_keys(connection, request) if graph is not None else []
             page = keys[: request.limit]
@@ -133,7 +133,7 @@ class RunHandlers:
         return PlainReply({"node_results": found, "next_after": page[-1] if len(keys) > len(page) else None})
 
     async def get_node_result(self, request: NodeResultGet) -> PlainReply:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             run, graph = await self._run_of(connection, request.run_id)
             if graph is None or request.node_key not in graph.nodes:
                 known = difflib.get_close_matches(request.node_key, graph.nodes if graph is not None else (), n=1)
@@ -145,7 +145,7 @@ class RunHandlers:
     async def _run_of(self, connection: Connection, run_id: UUID) -> tuple[dict[str, Any], Graph | None]:
         row = await reading.load_run(connection, run_id)
         if row is None:
-            raise await self._missing(connection, run_id)
+            raise await self.missing(connection, run_id)
         return row, await self._graph(connection, row)
 
     async def _node_results(
@@ -161,7 +161,7 @@ class RunHandlers:
     async def _read(self, connection: Connection, run_id: UUID, is_whole: bool) -> Mapping[str, Any]:
         row = await reading.load_run(connection, run_id)
         if row is None:
-            raise await self._missing(connection, run_id)
+            raise await self.missing(connection, run_id)
         graph = await self._graph(connection, row)
         if graph is None:
             return {**views.run_view(row, None), "node_results": [] if is_whole else None}
@@ -176,7 +176,7 @@ class RunHandlers:
             "node_results": views.node_views(graph, row, nodes, attempts),
         }
 
-    async def _missing(self, connection: Connection, run_id: UUID) -> ServiceError:
+    async def missing(self, connection: Connection, run_id: UUID) -> ServiceError:
         """A run that was asked for through the stream exists as soon as its request is read: not unknown, but late."""
         try:
             is_waiting = not await self._requests.is_drained()
@@ -194,7 +194,7 @@ class RunHandlers:
         return await self._versions.graph(connection, row["version_id"]) if row["version_id"] else None
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A connection for an answer; when Postgres is away the caller is told so."""
         try:
             async with self._pool.connection() as connection:

@@ -69,6 +69,8 @@ class Settler:
         self.ignored: Counter[str] = Counter()
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
+        #: Set when a run has ended; whoever tells others of it looks.
+        self.run_ended = asyncio.Event()
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[Stored]:
         """Commit these outcomes, however long Postgres is away; what it cannot store fails its attempt."""
@@ -130,6 +132,8 @@ class Settler:
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
+        if stored.decision.ended:
+            self.run_ended.set()
         rows = await stored.asked.fetchall() if stored.asked is not None else []
         messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, rows)
         decision = stored.decision

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nats.aio.msg import Msg
 
 from services.coordinator.results import ResultReader
 from services.coordinator.settler import Settler, Stored
 from services.coordinator.state import Outcome
+from services.coordinator.webhooks import Webhooks
 from shared.bus.pull import Pull
+from shared.contracts import subjects
 from shared.logging import get_logger
 from shared.tasks import watched
 
@@ -29,20 +31,22 @@ IN_FLIGHT = 4
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A message and what stands in it."""
+    """A message and what stands in it: outcomes of nodes, or of deliveries."""
 
     message: Msg
     outcomes: list[Outcome]
+    deliveries: list[Outcome] = field(default_factory=list)
 
 
 class SettlingLoop:
     """One transaction at a time in a process, since two would wait for each other's runs; as many processes as
     one likes."""
 
-    def __init__(self, pull: Pull, reader: ResultReader, settler: Settler) -> None:
+    def __init__(self, pull: Pull, reader: ResultReader, settler: Settler, webhooks: Webhooks) -> None:
         self._pull = pull
         self._reader = reader
         self._settler = settler
+        self._webhooks = webhooks
         self._ahead: deque[Read] = deque()
         self._is_over = False
         self._is_read = asyncio.Event()
@@ -67,7 +71,7 @@ class SettlingLoop:
     async def _read(self) -> None:
         while messages := await self._pull.take(MESSAGES):
             for message in messages:
-                self._ahead.append(Read(message, await self._reader.read(message)))
+                self._ahead.append(await self._read_one(message))
                 self._is_read.set()
             while sum(len(read.outcomes) for read in self._ahead) > READ_AHEAD:
                 self._is_taken.clear()
@@ -76,6 +80,11 @@ class SettlingLoop:
             await asyncio.sleep(0)
         self._is_over = True
         self._is_read.set()
+
+    async def _read_one(self, message: Msg) -> Read:
+        outcomes = await self._reader.read(message)
+        is_delivery = message.subject == subjects.node_result(subjects.WEBHOOK)
+        return Read(message, [], outcomes) if is_delivery else Read(message, outcomes)
 
     async def _next(self) -> list[Read]:
         """All that was read, as far as it fits into one transaction; empty when there will be no more."""
@@ -93,6 +102,8 @@ class SettlingLoop:
     async def _announce(self, stored: list[Stored], batch: list[Read]) -> None:
         """Acknowledge only what was announced: the unacknowledged result is the outbox."""
         try:
+            if deliveries := [outcome for read in batch for outcome in read.deliveries]:
+                await self._webhooks.settle(deliveries)
             announced = [await self._settler.announce(one) for one in stored]
             if all(announced):
                 for read in batch:

@@ -62,6 +62,10 @@ class NodeTypes:
                 entry.value or b"",
             )
             return
+        if announced.node_type == subjects.WEBHOOK:
+            # Work of the coordinators' own: it needs its durable, and is nothing that a pipeline can use.
+            await self._ensure_durable(announced.node_type)
+            return
         await self._accept(announced)
 
     async def _accept(self, announced: NodeTypeAnnounced) -> None:
@@ -79,7 +83,10 @@ class NodeTypes:
                     reason=str(error),
                 )
             return
-        for difference in await ensure_node_type_durable(self._jetstream, announced.node_type):
+        await self._ensure_durable(announced.node_type)
+
+    async def _ensure_durable(self, node_type: str) -> None:
+        for difference in await ensure_node_type_durable(self._jetstream, node_type):
             log.info("made what a node type needs", what=str(difference))
 
     async def _save(self, connection: Connection, announced: NodeTypeAnnounced) -> None:

@@ -15,7 +15,7 @@ from services.executors.kit.child import RenderPool
 from services.executors.kit.ended_runs import EndedRuns
 from services.executors.kit.node_type import NodeType
 from services.executors.kit.worker import Worker, encode_tokens
-from services.executors.registry import make_node_types
+from services.executors.registry import make_node_types, with_internal
 from services.executors.settings import ExecutorSettings
 from shared.bus.connection import Bus
 from shared.bus.publish import Publisher
@@ -37,8 +37,8 @@ def serve_forever(*node_types: NodeType) -> None:
 
 
 async def run(settings: ExecutorSettings, node_types: Sequence[str], on_ready: OnReady) -> None:
-    """Serve these built-in types until SIGTERM."""
-    await serve(settings, make_node_types(node_types, settings), on_ready)
+    """Serve these built-in types, and the internal ones beside them, until SIGTERM."""
+    await serve(settings, make_node_types(with_internal(node_types), settings), on_ready)
 
 
 async def serve(settings: ExecutorSettings, node_types: Sequence[NodeType], on_ready: OnReady) -> None:

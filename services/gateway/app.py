@@ -20,6 +20,7 @@ from services.gateway.problems import add_problem_handlers
 from services.gateway.rate_limit import RateLimit
 from services.gateway.routes import events, node_results, nodes, pipelines, run_actions, runs, system, versions
 from services.gateway.routes import keys as key_routes
+from services.gateway.routes import webhooks as webhook_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.waiting import Endings
 from services.gateway.wiring import Wiring
@@ -83,6 +84,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         run_actions.router,
         node_results.router,
         events.router,
+        webhook_routes.router,
         key_routes.router,
     ):
         app.include_router(router, prefix=PREFIX)

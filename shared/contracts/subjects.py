@@ -19,6 +19,9 @@ DEAD_LETTERS = "DEAD_LETTERS"
 RUN_REQUESTS_DURABLE = "coordinator"
 NODE_RESULTS_DURABLE = "coordinator"
 
+#: The node type that delivers webhooks: coordinator -> the http worker. No pipeline can use it.
+WEBHOOK = "webhook"
+
 # Buckets
 NODE_TYPES_BUCKET = "node_types"
 ENDED_RUNS_BUCKET = "ended_runs"
@@ -135,3 +138,10 @@ RUNS_RETRY = rpc("runs", "retry")
 RUNS_AUDIT = rpc("runs", "audit")
 NODE_RESULTS_LIST = rpc("node_results", "list")
 NODE_RESULTS_GET = rpc("node_results", "get")
+WEBHOOKS_CREATE = rpc("webhooks", "create")
+WEBHOOKS_GET = rpc("webhooks", "get")
+WEBHOOKS_LIST = rpc("webhooks", "list")
+WEBHOOKS_DELETE = rpc("webhooks", "delete")
+WEBHOOK_DELIVERIES_LIST = rpc("webhook_deliveries", "list")
+WEBHOOK_DELIVERIES_GET = rpc("webhook_deliveries", "get")
+WEBHOOK_DELIVERIES_RESEND = rpc("webhook_deliveries", "resend")

@@ -10,12 +10,14 @@ from random import Random
 import pytest
 
 from services.coordinator.allowed import ACTIONS
+from services.coordinator.delivering import DELAYS_S, AttemptEnd
+from services.coordinator.delivering import after as after_attempt
 from services.coordinator.release import first_release
 from services.coordinator.requests import StartRequest
 from services.coordinator.starter import _row
 from services.definition.lifecycle import after_archive, after_publish
 from shared.contracts.runs import RunRequested
-from shared.contracts.states import AttemptOutcome, NodeStatus, PipelineStatus, RunStatus
+from shared.contracts.states import AttemptOutcome, DeliveryStatus, NodeStatus, PipelineStatus, RunStatus
 from shared.errors import ConflictError, NotFoundError
 from tests.unit.coordinator.building import RUN_ID, graph_of, node, outcome, run_of, settled
 from tests.unit.coordinator.world import World
@@ -133,6 +135,18 @@ def test_the_arrows_of_a_run_are_those_of_the_code():
 
 def test_the_arrows_of_a_node_result_are_those_of_the_code():
     assert drawn("Node result") == starting()[1] | settling()[1] | closing()
+
+
+def delivering() -> Arrows:
+    """What becomes of a delivery: by attempts, and by somebody who lets it be sent again."""
+    ends = [AttemptEnd(True), AttemptEnd(False), AttemptEnd(False, is_gone=True)]
+    after_one = {after_attempt(end, failures, Random(1)).status for end in ends for failures in (0, len(DELAYS_S))}
+    again = {(status, "pending") for status in DeliveryStatus if status is not DeliveryStatus.PENDING}
+    return {("pending", status) for status in after_one} | again | {(NONE, "pending")}
+
+
+def test_the_arrows_of_a_delivery_are_those_of_the_code():
+    assert drawn("Webhook delivery") == delivering()
 
 
 # Attempts

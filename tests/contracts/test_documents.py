@@ -15,6 +15,7 @@ from services.cli.asyncapi import documented
 from services.cli.channels import CHANNELS
 from services.cli.contracts import documents, message_classes
 from services.coordinator.handlers import RunHandlers
+from services.coordinator.webhook_handlers import WebhookHandlers
 from services.definition.graph_handlers import GraphHandlers
 from services.definition.handlers import PipelineHandlers
 from services.definition.version_handlers import VersionHandlers
@@ -118,7 +119,10 @@ def test_every_message_is_sent_somewhere():
 
 @pytest.mark.parametrize(
     ("service", "handlers"),
-    [("coordinator", (RunHandlers,)), ("definition", (PipelineHandlers, GraphHandlers, VersionHandlers))],
+    [
+        ("coordinator", (RunHandlers, WebhookHandlers)),
+        ("definition", (PipelineHandlers, GraphHandlers, VersionHandlers)),
+    ],
     ids=["coordinator", "definition"],
 )
 def test_a_service_answers_what_is_written_down_of_it(service: str, handlers: tuple[Any, ...]):

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from shared.contracts.pipelines import OnError
-from shared.contracts.states import AttemptOutcome, NodeStatus, PipelineStatus, RunStatus
+from shared.contracts.states import AttemptOutcome, DeliveryStatus, NodeStatus, PipelineStatus, RunStatus
 
 ROOT = Path(__file__).parents[2]
 SQL = "\n".join(path.read_text() for path in sorted((ROOT / "services").glob("*/migrations/*.sql")))
@@ -19,6 +19,7 @@ ENUMS = {
     "runs.run_status": list(RunStatus),
     "runs.node_status": list(NodeStatus),
     "runs.attempt_outcome": list(AttemptOutcome),
+    "runs.delivery_status": list(DeliveryStatus),
 }
 
 

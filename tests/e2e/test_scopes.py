@@ -59,7 +59,8 @@ async def test_a_scope_opens_its_routes_and_no_other(
 async def call(stack: Stack, name: str, key: str | None) -> tuple[int, str]:
     """Status and words of the refusal, if it is one; streams that go on for ever are not read."""
     method, path = name.split()
-    url = stack.gateway + path.format_map({"run_id": uuid4(), "edge_id": uuid4(), "key_id": uuid4(), **NOWHERE})
+    ids = {f"{what}_id": uuid4() for what in ("run", "edge", "key", "webhook", "delivery")}
+    url = stack.gateway + path.format_map(ids | NOWHERE)
     headers = {"authorization": f"Bearer {key}"} if key is not None else {}
     async with (
         httpx.AsyncClient(timeout=60) as client,

@@ -25,6 +25,12 @@ CREATE TYPE runs.attempt_outcome AS ENUM (
     'cancelled'     -- its run ended first
 );
 
+CREATE TYPE runs.delivery_status AS ENUM (
+    'pending',      -- an attempt is due, is out with a worker, or comes later
+    'delivered',    -- the other side answered 2xx
+    'failed'        -- no attempts are left, or the other side answered 410
+);
+
 CREATE TABLE runs.versions (
     id            uuid PRIMARY KEY,
     pipeline_id   uuid NOT NULL,
@@ -172,3 +178,81 @@ CREATE TRIGGER final_runs_never_change BEFORE UPDATE ON runs.pipeline_runs FOR E
 CREATE TRIGGER final_nodes_never_change BEFORE UPDATE ON runs.node_results FOR EACH ROW
     WHEN (OLD.status IN ('completed', 'failed', 'skipped', 'cancelled') AND NEW.status IS DISTINCT FROM OLD.status)
     EXECUTE FUNCTION runs.refuse_change_of_final('node result');
+
+-- Who is told of ends: of every run of a pipeline, or of one run.
+CREATE TABLE runs.webhooks (
+    id          uuid PRIMARY KEY,
+    pipeline_id uuid,
+    run_id      uuid REFERENCES runs.pipeline_runs ON DELETE CASCADE,
+    url         text NOT NULL,
+    -- What deliveries are signed with; told once, when the webhook is made.
+    secret      bytea NOT NULL CHECK (octet_length(secret) BETWEEN 24 AND 64),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The other side answered 410: further ends are not told.
+    disabled_at timestamptz,
+    CONSTRAINT of_pipeline_or_of_run CHECK (num_nonnulls(pipeline_id, run_id) = 1)
+);
+
+CREATE INDEX webhooks_of_pipeline ON runs.webhooks (pipeline_id) WHERE pipeline_id IS NOT NULL;
+CREATE INDEX webhooks_of_run ON runs.webhooks (run_id) WHERE run_id IS NOT NULL;
+
+-- A UUIDv7: milliseconds since 1970, then random bits; sorts by time.
+CREATE FUNCTION runs.new_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT encode(
+        set_bit(set_bit(
+            overlay(
+                uuid_send(gen_random_uuid())
+                PLACING substring(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+                FROM 1 FOR 6
+            ), 52, 1
+        ), 53, 1),
+        'hex'
+    )::uuid
+$$;
+
+CREATE TABLE runs.webhook_deliveries (
+    -- The `webhook-id` of every attempt.
+    id              uuid PRIMARY KEY DEFAULT runs.new_id(),
+    webhook_id      uuid NOT NULL REFERENCES runs.webhooks ON DELETE CASCADE,
+    run_id          uuid NOT NULL REFERENCES runs.pipeline_runs ON DELETE CASCADE,
+    status          runs.delivery_status NOT NULL DEFAULT 'pending',
+    -- Attempts begun; `(id, attempt)` names a piece of work for ever.
+    attempt         int NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    -- Attempts that failed since it was made, or since somebody let it be sent again.
+    failures        int NOT NULL DEFAULT 0 CHECK (failures >= 0),
+    -- When the next attempt is due; of one that is out, when it is looked for.
+    next_attempt_at timestamptz DEFAULT clock_timestamp(),
+    -- Set while an attempt is out with a worker.
+    sent_at         timestamptz,
+    last_status     int,
+    last_error      text,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at     timestamptz,
+    CONSTRAINT one_delivery_a_run UNIQUE (webhook_id, run_id),
+    CONSTRAINT only_pending_goes_on CHECK ((next_attempt_at IS NOT NULL) = (status = 'pending')),
+    CONSTRAINT only_pending_is_out CHECK (sent_at IS NULL OR status = 'pending'),
+    CONSTRAINT final_has_end CHECK ((finished_at IS NOT NULL) = (status <> 'pending'))
+);
+
+CREATE INDEX due_deliveries ON runs.webhook_deliveries (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX deliveries_of_webhook ON runs.webhook_deliveries (webhook_id, id);
+CREATE INDEX deliveries_of_run ON runs.webhook_deliveries (run_id);
+
+-- In the transaction that ends the run, so that no end is lost and none is told twice.
+CREATE FUNCTION runs.deliver_end() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO runs.webhook_deliveries (webhook_id, run_id)
+    SELECT id, NEW.id FROM runs.webhooks WHERE pipeline_id = NEW.pipeline_id AND disabled_at IS NULL
+     UNION ALL
+    SELECT id, NEW.id FROM runs.webhooks WHERE run_id = NEW.id AND disabled_at IS NULL
+        ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER ends_are_delivered AFTER UPDATE ON runs.pipeline_runs FOR EACH ROW
+    WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL)
+    EXECUTE FUNCTION runs.deliver_end();
+
+CREATE TRIGGER ends_at_once_are_delivered AFTER INSERT ON runs.pipeline_runs FOR EACH ROW
+    WHEN (NEW.finished_at IS NOT NULL)
+    EXECUTE FUNCTION runs.deliver_end();

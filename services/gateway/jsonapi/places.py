@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.gateway.jsonapi.resources import BY_COLLECTION, PIPELINES, PREFIX, RUNS, Resource
+from services.gateway.jsonapi.resources import BY_COLLECTION, PIPELINES, PREFIX, RUNS, WEBHOOK_DELIVERIES, Resource
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ ACTIONS: Mapping[str, Place] = {
     "complete": Place(answers=RUNS),
     "fail": Place(answers=RUNS),
     "retry": Place(answers=RUNS, own_id="run_id"),
+    "resend": Place(answers=WEBHOOK_DELIVERIES),
 }
 #: Names that no pipeline can be reached by, since they take a document.
 ON_COLLECTIONS = frozenset({"apply", "validate"})

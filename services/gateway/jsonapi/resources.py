@@ -184,9 +184,38 @@ ATTEMPTS = Resource(
     relations={"node_result": Named("node_results", "node_result_id")},
 )
 NODE_TYPES = Resource("node_types", "node_types", "node_types", key="node_type", order="id", is_paged=False)
+WEBHOOKS = Resource(
+    "webhooks",
+    "webhooks",
+    "webhooks",
+    link="/webhooks/{id}",
+    relations={
+        "pipeline": Named("pipelines", "pipeline_id", "/pipelines/{pipeline_id}"),
+        "pipeline_run": Named("pipeline_runs", "run_id", "/pipeline_runs/{run_id}"),
+        "deliveries": Linked("webhook_deliveries", "/webhooks/{id}/deliveries"),
+    },
+    filters=("pipeline_id", "run_id"),
+    order="-created_at",
+)
+WEBHOOK_DELIVERIES = Resource(
+    "webhook_deliveries",
+    "webhook_deliveries",
+    "webhook_deliveries",
+    link="/webhook_deliveries/{id}",
+    relations={
+        "webhook": Named("webhooks", "webhook_id", "/webhooks/{webhook_id}"),
+        "pipeline_run": Named("pipeline_runs", "run_id", "/pipeline_runs/{run_id}"),
+    },
+    filters=("status",),
+    order="-created_at",
+)
 API_KEYS = Resource("api_keys", "api_keys", "keys", link="/api_keys/{id}", order="-created_at")
 
-ALL = (PIPELINES, NODES, EDGES, VERSIONS, RUNS, NODE_RESULTS, ATTEMPTS, NODE_TYPES, API_KEYS)
+ALL = (
+    PIPELINES, NODES, EDGES, VERSIONS, RUNS, NODE_RESULTS, ATTEMPTS, NODE_TYPES, WEBHOOKS, WEBHOOK_DELIVERIES, API_KEYS
+)  # fmt: skip
 BY_TYPE = {resource.type: resource for resource in ALL}
 #: Attempts are in no collection of their own.
-BY_COLLECTION = {resource.collection: resource for resource in ALL if resource is not ATTEMPTS}
+BY_COLLECTION = {resource.collection: resource for resource in ALL if resource is not ATTEMPTS} | {
+    "deliveries": WEBHOOK_DELIVERIES
+}
