@@ -24,13 +24,16 @@ from shared.contracts.pipelines import (
 )
 from shared.contracts.problems import FieldProblem, NodeProblem
 from shared.contracts.runs import Attempt, NodeResultPage, NodeResultView, Run, RunPage
-from shared.contracts.states import AttemptOutcome, NodeStatus, PipelineStatus, RunStatus
+from shared.contracts.states import AttemptOutcome, DeliveryStatus, NodeStatus, PipelineStatus, RunStatus
 from shared.contracts.versions import PipelineVersion, VersionPage
+from shared.contracts.webhooks import MadeWebhook, Webhook, WebhookDelivery, WebhookDeliveryPage, WebhookPage
 
 PIPELINE_ID = UUID("01890a5d-ac96-774b-8000-000000000001")
 RUN_ID = UUID("01890a5d-ac96-774b-8000-000000000002")
 VERSION_ID = UUID("01890a5d-ac96-774b-8000-000000000003")
 KEY_ID = UUID("01890a5d-ac96-774b-8000-000000000004")
+WEBHOOK_ID = UUID("01890a5d-ac96-774b-8000-000000000005")
+DELIVERY_ID = UUID("01890a5d-ac96-774b-8000-000000000006")
 NOON = datetime(2024, 5, 6, 12, 0, 0, 123456, tzinfo=UTC)
 LATER = NOON + timedelta(milliseconds=250)
 
@@ -131,6 +134,18 @@ NODE_TYPE = NodeTypeView(
     is_online=True,
 )
 API_KEY = ApiKey(id=KEY_ID, name="nightly", scopes=[Scope.RUNS_READ, Scope.RUNS_START], created_at=NOON)
+WEBHOOK = Webhook(id=WEBHOOK_ID, pipeline_id=PIPELINE_ID, url="https://example.org/ends", created_at=NOON)
+DELIVERY = WebhookDelivery(
+    id=DELIVERY_ID,
+    webhook_id=WEBHOOK_ID,
+    run_id=RUN_ID,
+    status=DeliveryStatus.PENDING,
+    attempt_count=1,
+    next_attempt_at=LATER,
+    last_status=500,
+    last_error="https://example.org/ends answered 500.",
+    created_at=NOON,
+)
 
 #: Golden name -> the request and its flat answer.
 ANSWERS: dict[str, tuple[str, BaseModel]] = {
@@ -168,6 +183,15 @@ ANSWERS: dict[str, tuple[str, BaseModel]] = {
     "node_results.list": (f"GET /pipeline_runs/{RUN_ID}/node_results", NodeResultPage(node_results=RESULTS)),
     "node_types.list": ("GET /node_types", NodeTypeList(node_types=[NODE_TYPE])),
     "api_keys.list": ("GET /api_keys", ApiKeyPage(keys=[API_KEY])),
+    "webhooks.made": (
+        "POST /pipelines/digest/webhooks",
+        MadeWebhook(**dict(WEBHOOK), secret="whsec_c2l4dGVlbiBieXRlcyBhcmUgbm90IGVub3VnaCE="),
+    ),
+    "webhooks.list": ("GET /webhooks?filter[pipeline_id]=x", WebhookPage(webhooks=[WEBHOOK], next_after=WEBHOOK_ID)),
+    "webhook_deliveries.list": (
+        f"GET /webhooks/{WEBHOOK_ID}/deliveries?filter[status]=pending",
+        WebhookDeliveryPage(webhook_deliveries=[DELIVERY]),
+    ),
     "findings": (
         "POST /pipelines/digest/validate",
         Findings(is_valid=False, errors=[FieldProblem(pointer="/nodes/0/config", detail="Field required")]),
