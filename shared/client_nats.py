@@ -9,22 +9,18 @@ from uuid import UUID
 
 import nats
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
 from shared.bus.address import connect
-from shared.bus.publish import MESSAGE_ID
 from shared.bus.rpc import Reply, Rpc
+from shared.bus.run_requests import publish_run_request, start_run
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from shared.contracts.runs import Run, RunEvent, RunGet, RunRequested, RunStarted
-from shared.contracts.states import RunStatus
 from shared.errors import UnavailableError
 
-#: A coordinator that has not answered by then is not there; the stream takes the request.
-START_TIMEOUT_S = 2.0
 #: After so much silence the run is read again, in case an event was lost.
 SILENCE_S = 5.0
 #: nats-py tries a server that is not there 60 times, 2 s apart, also when it is told not to reconnect.
@@ -41,6 +37,8 @@ async def connect_nats(url: str) -> AsyncIterator[NatsTransport]:
             "nats_unavailable",
             f"NATS does not answer: {str(error) or type(error).__name__}. Is it running, is its address right?",
         ) from error
+    # One that was there and went away is waited for.
+    client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.25}
     try:
         yield NatsTransport(client)
     finally:
@@ -60,28 +58,11 @@ class NatsTransport:
 
     async def start(self, request: RunRequested) -> RunStarted:
         """The stream takes the request when no coordinator answers: the run is `pending` then."""
-        try:
-            return await self._rpc.call(subjects.RUNS_START, request, RunStarted, START_TIMEOUT_S)
-        except UnavailableError:
-            return await self.request(request)
+        return await start_run(self._rpc, self._jetstream, request)
 
     async def request(self, request: RunRequested) -> RunStarted:
         """Through the stream: it runs, whoever is away now."""
-        assert request.run_id is not None
-        try:
-            await self._jetstream.publish(
-                subjects.RUN_REQUEST,
-                request.model_dump_json(exclude_none=True).encode(),
-                stream=subjects.RUN_REQUESTS,
-                headers={MESSAGE_ID: str(request.run_id)},
-            )
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-            raise UnavailableError(
-                "not_started",
-                "The run could not be taken now. Send it again in a few seconds.",
-                retry_after_s=2.0,
-            ) from error
-        return RunStarted(run_id=request.run_id, status=RunStatus.PENDING)
+        return await publish_run_request(self._jetstream, request)
 
     async def events(self, run_id: UUID) -> AsyncGenerator[Run | RunEvent, None]:
         arrived: asyncio.Queue[RunEvent] = asyncio.Queue()

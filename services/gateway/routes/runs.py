@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import nats.errors
-import nats.js.errors
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
@@ -14,7 +12,7 @@ from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, Wiring, answer
-from shared.bus.publish import MESSAGE_ID
+from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
 from shared.contracts.message import Document, JsonObject
@@ -24,8 +22,6 @@ from shared.errors import UnavailableError
 
 router = APIRouter(tags=["pipeline_runs"])
 
-#: A coordinator that has not answered by then is not there; the stream takes the request.
-START_TIMEOUT_S = 2.0
 LONGEST_WAIT_S = 60.0
 
 
@@ -66,7 +62,7 @@ async def execute(
         hold=body.hold,
     )
     with wired.endings.expect(str(wanted.run_id)) as expected:
-        started = await _start(wired, wanted)
+        started = await start_run(wired.rpc, wired.jetstream, wanted)
         may_end = started.run_id == wanted.run_id and not started.status.is_final
         if wait and may_end and not body.hold and (run := await expected.wait(wait)) is not None:
             return answer(run)
@@ -82,29 +78,6 @@ async def _accepted(wired: Wiring, started: RunStarted, wait: float | None) -> R
         return answer({"id": started.run_id, "status": started.status}, 202, location)
     is_over = wait and RunStatus(run["status"]).is_final
     return answer(run, 200 if is_over else 202, location)
-
-
-async def _start(wired: Wiring, wanted: RunRequested) -> RunStarted:
-    """By request, or through the stream when no coordinator answers: the same run by its id."""
-    try:
-        return await wired.rpc.call(subjects.RUNS_START, wanted, RunStarted, START_TIMEOUT_S)
-    except UnavailableError:
-        pass
-    assert wanted.run_id is not None
-    try:
-        await wired.jetstream.publish(
-            subjects.RUN_REQUEST,
-            wanted.model_dump_json(exclude_none=True).encode(),
-            stream=subjects.RUN_REQUESTS,
-            headers={MESSAGE_ID: str(wanted.run_id)},
-        )
-    except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-        raise UnavailableError(
-            "not_started",
-            "The run could not be taken now. Send it again in a few seconds.",
-            retry_after_s=2.0,
-        ) from error
-    return RunStarted(run_id=wanted.run_id, status=RunStatus.PENDING)
 
 
 @router.get("/pipeline_runs", dependencies=[needs(Scope.RUNS_READ)], responses=answers(RunPage))
