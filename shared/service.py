@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 from faststream import FastStream
 
-from shared.bus.connection import Bus, Watchdog
+from shared.bus.connection import Bus
+from shared.health import serving_health
 from shared.logging import get_logger
+from shared.postgres import Pool
+from shared.readiness import Readiness
+from shared.settings import CommonSettings
+from shared.tasks import Tasks
+from shared.watchdog import Watchdog
 
 log = get_logger(__name__)
 
 OnReady = Callable[[], None]
 
 
-async def _tick(watchdog: Watchdog) -> None:
-    while True:
-        watchdog.tick()
-        await asyncio.sleep(0.5)
+@asynccontextmanager
+async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
+    """On a connected bus: a watchdog over this process, and loops that keep the readiness true."""
+    watchdog = Watchdog(bus.url)
+    bus.on_heard(watchdog.heard)
+
+    async def tick() -> None:
+        while True:
+            watchdog.tick()
+            await asyncio.sleep(0.5)
+
+    async with Tasks([tick(), readiness.run()]):
+        watchdog.start()
+        try:
+            yield
+        finally:
+            watchdog.stop()
 
 
-async def run_service(bus: Bus, body: Callable[[], AbstractAsyncContextManager[None]], on_ready: OnReady) -> None:
+async def run_service(
+    bus: Bus,
+    pool: Pool | None,
+    body: Callable[[], AbstractAsyncContextManager[None]],
+    settings: CommonSettings,
+    on_ready: OnReady,
+) -> None:
     """Run until SIGTERM or SIGINT.
 
     `body` starts the service's loops when entered, with the bus connected, and stops them when left, while it
-    is connected still.
+    is connected still. The process is live from the first moment, and ready when NATS and the pool answer.
     """
     stack = AsyncExitStack()
-    watchdog = Watchdog()
+    readiness = Readiness(bus, pool)
 
     async def start() -> None:
-        ticking = asyncio.create_task(_tick(watchdog))
-        stack.callback(ticking.cancel)
-        watchdog.start()
+        await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))
         await bus.connect()
+        await stack.enter_async_context(watching(bus, readiness))
         await stack.enter_async_context(body())
 
     async def ready() -> None:

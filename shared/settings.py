@@ -18,6 +18,14 @@ class CommonSettings(BaseSettings):
         description="NATS server, credentials and all",
         examples=["nats://user:password@nats:4222"],
     )
+    health_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of /live and /ready; 0 for none. The gateway has both among its routes",
+        examples=["8081"],
+    )
+    health_host: str = Field(default="127.0.0.1", description="Address of /live and /ready", examples=["0.0.0.0"])  # noqa: S104  # an example
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
     log_format: str = Field(default="json", pattern="^(json|console)$", examples=["json"])
 

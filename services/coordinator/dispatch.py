@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import nats.errors
 import orjson
 from nats.aio.client import Client
 
@@ -21,6 +22,9 @@ from shared.contracts import subjects
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunEvent
 from shared.contracts.states import NodeStatus, RunStatus
+from shared.logging import get_logger
+
+log = get_logger(__name__)
 
 EVENT_KINDS: dict[RunStatus, subjects.RunEventKind] = {
     RunStatus.RUNNING: "progressed",
@@ -156,7 +160,11 @@ class Dispatcher:
             "ce-subject": run_id,
             "content-type": "application/json",
         }
-        await self._client.publish(subjects.run_event(kind), body, headers=headers)
+        try:
+            await self._client.publish(subjects.run_event(kind), body, headers=headers)
+        except nats.errors.Error as error:
+            # Readers find the gap and read the run.
+            log.warning("an event was not sent", run_id=run_id, error=str(error))
 
 
 def _error_of(change: Any) -> dict[str, Any] | None:

@@ -50,7 +50,7 @@ async def serve(settings: ExecutorSettings, node_types: Sequence[NodeType], on_r
         async with working(bus, settings, node_types):
             yield
 
-    await run_service(bus, body, on_ready)
+    await run_service(bus, None, body, settings, on_ready)
 
 
 @asynccontextmanager
@@ -72,6 +72,7 @@ async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[Nod
             Attempts(kind, renderers, transfers, clock, _token_emitter(bus) if kind.emits_tokens else None),
             ended_runs,
             clock,
+            announcer.announce,
         )
         for kind in node_types
     ]

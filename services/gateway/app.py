@@ -28,7 +28,8 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.postgres import make_pool
-from shared.service import OnReady
+from shared.readiness import Readiness
+from shared.service import OnReady, watching
 from shared.tasks import Tasks
 
 POOL_SIZE = 2
@@ -50,9 +51,10 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         admin_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
         keys = Keys(pool, admin_key)
         rate_limit = RateLimit(settings.rate_limit_per_s)
-        app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), lambda: bus.is_connected, rate_limit)
+        readiness = Readiness(bus, pool)
+        app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
         try:
-            async with Tasks([keys.last_uses.run()]):
+            async with watching(bus, readiness), Tasks([keys.last_uses.run()]):
                 yield
         finally:
             await bus.close()

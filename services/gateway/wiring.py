@@ -14,6 +14,7 @@ from services.gateway.keys import Keys
 from services.gateway.rate_limit import NO_LIMIT, RateLimit
 from services.gateway.waiting import Endings
 from shared.bus.rpc import Rpc
+from shared.readiness import Readiness
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Wiring:
     endings: Endings
     keys: Keys
     feed: Feed
-    is_connected: Any
+    readiness: Readiness
     rate_limit: RateLimit = NO_LIMIT
 
 

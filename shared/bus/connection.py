@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Awaitable, Callable
 
+import nats.errors
+import nats.js.errors
 from faststream.nats import NatsBroker, NatsSecurity
 from nats.aio.client import Client
 
@@ -17,8 +17,8 @@ log = get_logger(__name__)
 
 #: Seconds between pings; with two outstanding a dead connection is found within 15 s.
 PING_INTERVAL_S = 5
-#: A loop that has not come round for so long is not coming back.
-STALL_LIMIT_S = 20.0
+#: A ping that has not come back by then will not.
+PING_TIMEOUT_S = 3
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -27,8 +27,9 @@ class Bus:
     """A broker and what is to be done when its connection comes back."""
 
     def __init__(self, nats_url: str, service: str) -> None:
-        self._service = service
+        self.url = nats_url
         self._reconnect_hooks: list[Hook] = []
+        self._heard_hooks: list[Callable[[], None]] = []
         address = read_address(nats_url)
         self.broker = NatsBroker(
             address.url,
@@ -47,6 +48,7 @@ class Bus:
             logger=None,
         )
         self._stopping = False
+        self._last_error = ""
 
     @property
     def client(self) -> Client:
@@ -58,7 +60,11 @@ class Bus:
         await self.broker.connect()
 
     async def close(self) -> None:
+        """Hand over what is still to be sent; with NATS away, let it go."""
         self._stopping = True
+        if not self.is_connected:
+            await self.client.close()
+            return
         await self.broker.stop()
 
     def on_reconnect(self, hook: Hook) -> None:
@@ -68,9 +74,25 @@ class Bus:
     def is_connected(self) -> bool:
         return bool(self.client.is_connected)
 
+    async def ping(self) -> None:
+        """There and back; raises an error of nats-py when NATS does not answer in time."""
+        if not self.is_connected:
+            # `flush` comes back at once, and well, while there is no connection.
+            raise nats.errors.ConnectionReconnectingError
+        await self.client.flush(PING_TIMEOUT_S)
+        for hook in self._heard_hooks:
+            hook()
+
+    def on_heard(self, hook: Callable[[], None]) -> None:
+        """Called whenever NATS has answered a ping."""
+        self._heard_hooks.append(hook)
+
     async def _on_error(self, error: Exception) -> None:
-        if not self._stopping:
-            log.warning("NATS reported an error", error=redact_text(str(error) or type(error).__name__))
+        text = redact_text(str(error) or type(error).__name__)
+        if not self._stopping and text != self._last_error:
+            log.warning("NATS reported an error", error=text)
+        # While NATS is away each attempt to reach it fails in the same words, four times a second.
+        self._last_error = text
 
     async def _on_disconnect(self) -> None:
         if not self._stopping:
@@ -78,40 +100,16 @@ class Bus:
 
     async def _on_reconnect(self) -> None:
         log.info("reconnected to NATS")
+        self._last_error = ""
         for hook in self._reconnect_hooks:
-            await hook()
+            try:
+                await hook()
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                # The loops behind the hooks find out by themselves, only later.
+                log.warning("not all was taken up again", error=str(error) or type(error).__name__)
 
     async def _on_close(self) -> None:
         if not self._stopping:
             # nats-py gives up for good on some server errors; a new process connects afresh.
             log.error("NATS closed the connection for good; ending this process to be started anew")
             os._exit(70)
-
-
-class Watchdog:
-    """Ends the process when its event loop has stalled, so that its supervisor starts it anew."""
-
-    def __init__(self, limit_s: float = STALL_LIMIT_S) -> None:
-        self._limit_s = limit_s
-        self._last_tick = time.monotonic()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def tick(self) -> None:
-        """Called by the event loop, at least once a second."""
-        self._last_tick = time.monotonic()
-
-    def _watch(self) -> None:
-        checked_at = time.monotonic()
-        while True:
-            time.sleep(1.0)
-            now = time.monotonic()
-            # A machine that slept, or a process that was stopped and continued, stalls this thread too.
-            if now - checked_at < 3.0 and now - self._last_tick > self._limit_s:
-                log.error("event loop stalled; ending this process to be started anew", limit_s=self._limit_s)
-                os._exit(70)
-            if now - checked_at >= 3.0:
-                self._last_tick = now
-            checked_at = now

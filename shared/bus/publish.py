@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -65,6 +66,8 @@ class Publisher:
                 await group.done.wait()
         except TimeoutError:
             log.warning("messages were not acknowledged in time", count=len(group.missing))
+        except nats.errors.Error as error:
+            log.warning("messages could not be sent", count=len(group.missing), error=str(error))
         finally:
             del self._groups[name]
         return [messages[index] for index in sorted(group.missing)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 from nats.aio.client import Client
@@ -48,13 +48,15 @@ class Worker:
         attempts: Attempts,
         ended_runs: EndedRuns,
         clock: Clock,
+        announce: Callable[[], Awaitable[None]],
     ) -> None:
+        """`announce` makes the type known again, so that whoever made its consumer makes it anew."""
         self._jetstream = jetstream
         self._type = node_type
         self._attempts = attempts
         self._ended_runs = ended_runs
         self._clock = clock
-        self.pull = Pull(client, subjects.NODE_WORK, node_type.name, slots)
+        self.pull = Pull(client, subjects.NODE_WORK, node_type.name, slots, announce)
         self._results = ResultPublisher(publisher, self.pull, node_type.name, name)
         self._beats = Beats(client, node_type.name, name)
         ended_runs.on_end(self._drop)

@@ -23,9 +23,9 @@ async def health() -> Response:
 
 @router.get("/ready")
 async def ready(wired: Wired) -> Response:
-    """The gateway can answer: 200, or 503 while NATS is away."""
-    is_ready = bool(wired.is_connected())
-    return answer({"status": "ready" if is_ready else "waiting for NATS"}, 200 if is_ready else 503)
+    """The gateway can answer: 200, or 503 with what is away; true within 5 s."""
+    problems = wired.readiness.problems()
+    return answer({"status": ", ".join(problems) or "ready"}, 503 if problems else 200)
 
 
 @router.get("/version")

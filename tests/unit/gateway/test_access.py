@@ -30,9 +30,11 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
 from shared.errors import InvalidError
+from shared.readiness import Readiness
 from tests.scopes import needed_scopes
 
-APP = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway"))
+BUS = Bus("nats://127.0.0.1:1", "gateway")
+APP = make_app(GatewaySettings(), BUS)
 NEEDED = needed_scopes()
 #: Whoever watches over a gateway has no key.
 OPEN = {"GET /api/v3/health", "GET /api/v3/ready", "GET /api/v3/version"}
@@ -125,7 +127,7 @@ async def test_what_cannot_be_a_key_is_refused_without_a_look_into_the_table(tex
     ],
 )
 async def test_a_missing_key_is_told_from_a_wrong_one(header: str | None, kind: str):
-    APP.state.wiring = Wiring(None, None, None, Keys(None, "the-admin-key"), None, lambda: True)
+    APP.state.wiring = Wiring(None, None, None, Keys(None, "the-admin-key"), None, Readiness(BUS))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://gateway") as client:
         answer = await client.get(
             "/api/v3/pipelines", headers={"authorization": header} if header is not None else None

@@ -18,8 +18,10 @@ from services.gateway.openapi import REFUSALS
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
+from shared.readiness import Readiness
 
-APP = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway"))
+BUS = Bus("nats://127.0.0.1:1", "gateway")
+APP = make_app(GatewaySettings(), BUS)
 DOCUMENT = APP.openapi()
 #: Whoever watches over a gateway has no key.
 OPEN = {"/api/v3/health", "/api/v3/ready", "/api/v3/version"}
@@ -68,7 +70,8 @@ def test_every_route_is_in_the_document():
 @pytest.mark.parametrize("name", [name for name, _ in operations()])
 async def test_every_route_but_the_open_ones_wants_a_key(name: str):
     method, path = name.split()
-    APP.state.wiring = Wiring(None, None, None, Keys(None, "a-key-of-ours"), None, lambda: True)  # nothing is behind it
+    keys = Keys(None, "a-key-of-ours")
+    APP.state.wiring = Wiring(None, None, None, keys, None, Readiness(BUS))  # nothing is behind it
     async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://gateway") as client:
         answer = await client.request(method, path)
     assert (answer.status_code != 401) is (path in OPEN)

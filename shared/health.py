@@ -1,0 +1,50 @@
+"""Answers whoever watches over a process: `/live` while its event loop turns, `/ready` while it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from shared.readiness import Readiness
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the service's own to handle."""
+        yield
+
+
+def make_health_app(readiness: Readiness) -> Starlette:
+    async def live(request: Request) -> Response:
+        """Says nothing of NATS and Postgres: a restart of this process would not bring them back."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        problems = readiness.problems()
+        return JSONResponse({"status": ", ".join(problems) or "ready"}, 503 if problems else 200)
+
+    return Starlette(routes=[Route("/live", live), Route("/ready", ready)])
+
+
+@asynccontextmanager
+async def serving_health(readiness: Readiness, host: str, port: int) -> AsyncIterator[None]:
+    """On this port, for as long as it is entered; not at all when the port is 0."""
+    if not port:
+        yield
+        return
+    app = make_health_app(readiness)
+    server = _Server(uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

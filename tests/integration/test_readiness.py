@@ -1,0 +1,64 @@
+"""Whether a service says truly, and soon, that it can do its work."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.bus.connection import Bus
+from shared.health import serving_health
+from shared.postgres import make_pool
+from shared.readiness import Readiness
+from shared.tasks import Tasks
+from tests.eventually import eventually
+from tests.faults.servers import Servers
+from tests.ports import free_port
+
+
+@pytest.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[Servers]:
+    started = Servers(tmp_path)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def test_readiness_is_true_within_seconds_and_liveness_stays(servers: Servers) -> None:
+    database_url = servers.state.database_url.removesuffix("/pipewright") + "/postgres"
+    async with AsyncExitStack() as stack:
+        bus, pool = Bus(servers.state.nats_url, "test"), make_pool(database_url, "test")
+        await bus.connect()
+        stack.push_async_callback(bus.close)
+        await pool.open(wait=True)
+        stack.push_async_callback(pool.close)
+        port, readiness = free_port(), Readiness(bus, pool)
+        await stack.enter_async_context(serving_health(readiness, "127.0.0.1", port))
+        await stack.enter_async_context(Tasks([readiness.run()]))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5))
+
+        async def says(status: int, words: str) -> bool:
+            try:
+                answer = await client.get("/ready")
+            except httpx.TransportError:
+                return False
+            return answer.status_code == status and answer.json()["status"] == words
+
+        await eventually(lambda: says(200, "ready"), "ready")
+
+        # Frozen, as by a disk that hangs: connections stay, and nothing answers on them.
+        servers.postgres.signal(signal.SIGSTOP)
+        await eventually(lambda: says(503, "Postgres does not answer"), "the truth about Postgres", timeout_s=8)
+        assert (await client.get("/live")).status_code == 200
+        servers.postgres.signal(signal.SIGCONT)
+        await eventually(lambda: says(200, "ready"), "ready again")
+
+        await servers.nats.kill()
+        await eventually(lambda: says(503, "NATS does not answer"), "the truth about NATS", timeout_s=8)
+        assert (await client.get("/live")).status_code == 200
+        await servers.nats.start()
+        await eventually(lambda: says(200, "ready"), "ready again")
