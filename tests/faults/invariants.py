@@ -1,0 +1,183 @@
+"""Reads the database, the witness and the ledger after a trial, and counts every promise that was broken."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.states import RunStatus
+from tests.faults.load import Started
+from tests.faults.system import System
+
+FINAL = frozenset({"completed", "failed", "cancelled", "skipped"})
+#: After a cancel's answer no worker begins an attempt later than this.
+CANCEL_GRACE_S = 1.0
+
+
+@dataclass
+class Findings:
+    """Each list holds what broke a promise, in words; an empty one stands for `runs` or `attempts` trials."""
+
+    runs: int = 0
+    acknowledged: int = 0
+    attempts: int = 0
+    executions: int = 0
+    #: Executions beyond the recorded attempts.
+    extra: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    changed_after_end: list[str] = field(default_factory=list)
+    unrecorded: list[str] = field(default_factory=list)
+    too_early: list[str] = field(default_factory=list)
+    begun_after_cancel: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+    keys_with_two_runs: list[str] = field(default_factory=list)
+    #: Seconds from asking for a cancel to its answer.
+    cancel_s: list[float] = field(default_factory=list)
+
+    def broken(self) -> dict[str, list[str]]:
+        names = (
+            "lost", "stuck", "doubled", "changed_after_end", "unrecorded", "too_early", "begun_after_cancel", "wrong",
+            "unasked",
+            "keys_with_two_runs",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is read once."""
+
+    runs: Mapping[str, dict[str, Any]]
+    nodes: Mapping[str, list[dict[str, Any]]]
+    attempts: Mapping[tuple[str, str], list[dict[str, Any]]]
+    changes: Mapping[str, list[dict[str, Any]]]
+
+
+async def check(system: System, started: Sequence[Started]) -> Findings:
+    """Every promise, for every run that is there or was promised."""
+    rows = await _read(system)
+    findings = Findings(runs=len(rows.runs), attempts=sum(map(len, rows.attempts.values())))
+    findings.ends = Counter(str(run["status"]) for run in rows.runs.values())
+    for run_id, run in rows.runs.items():
+        if run["finished_at"] is None:
+            findings.stuck.append(f"{run_id} ({run['pipeline_slug']}) is {run['status']}")
+        _check_nodes(findings, rows, run_id)
+        _check_changes(findings, rows, run_id)
+    asked, slugs = {str(one.run_id) for one in started}, {one.shape.slug for one in started}
+    for run_id, run in rows.runs.items():
+        if run_id not in asked and run["idempotency_key"] is None and run["pipeline_slug"] in slugs:
+            findings.unasked.append(f"{run_id} ({run['pipeline_slug']}) is {run['status']}: {run['error']}")
+    for one in started:
+        _check_started(findings, rows, one)
+    _check_order(findings, rows, started)
+    _check_executions(findings, rows, started, system)
+    return findings
+
+
+async def _read(system: System) -> Rows:
+    runs = await system.query("SELECT * FROM runs.pipeline_runs")
+    nodes = await system.query("SELECT * FROM runs.node_results ORDER BY run_id, node_index")
+    attempts = await system.query("SELECT * FROM runs.attempts ORDER BY run_id, node_key, attempt")
+    changes = await system.query("SELECT * FROM witness.changes ORDER BY id")
+    return Rows(
+        {str(run["id"]): run for run in runs},
+        _grouped(nodes, lambda row: str(row["run_id"])),
+        _grouped(attempts, lambda row: (str(row["run_id"]), row["node_key"])),
+        _grouped(changes, lambda row: str(row["run_id"])),
+    )
+
+
+def _grouped(rows: Iterable[dict[str, Any]], key: Any) -> dict[Any, list[dict[str, Any]]]:
+    groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
+
+
+def _check_nodes(findings: Findings, rows: Rows, run_id: str) -> None:
+    """Attempts are 1 to n without a gap, only the last one can have completed, and the node tells of the last."""
+    for node in rows.nodes.get(run_id, []):
+        where = f"{run_id}/{node['node_key']}"
+        tried = rows.attempts.get((run_id, node["node_key"]), [])
+        numbers = [attempt["attempt"] for attempt in tried]
+        if numbers != list(range(1, len(numbers) + 1)):
+            findings.unrecorded.append(f"{where}: attempts {numbers}")
+        outcomes = [str(attempt["outcome"]) for attempt in tried]
+        if outcomes.count("completed") > 1 or "completed" in outcomes[:-1]:
+            findings.doubled.append(f"{where}: {outcomes}")
+        if node["status"] in ("completed", "failed") and node["attempt"] != len(numbers):
+            findings.unrecorded.append(f"{where}: attempt {node['attempt']} of {numbers}")
+
+
+def _check_changes(findings: Findings, rows: Rows, run_id: str) -> None:
+    """Nothing leaves a final state, and each state follows from the one before it."""
+    states: dict[str | None, str] = {}
+    settled: Counter[tuple[str | None, int | None]] = Counter()
+    for change in rows.changes.get(run_id, []):
+        key, left, status = change["node_key"], change["leaves"], change["status"]
+        where = f"{run_id}/{key or 'run'}: {left} to {status}"
+        if left in FINAL and left is not None:
+            findings.changed_after_end.append(where)
+        if key in states and states[key] != left:
+            findings.doubled.append(f"{where}, but it was {states[key]}")
+        states[key] = status
+        if status in FINAL:
+            settled[key, change["attempt"]] += 1
+    findings.doubled += [f"{run_id}/{key}: attempt {n} settled {c} times" for (key, n), c in settled.items() if c > 1]
+
+
+def _check_started(findings: Findings, rows: Rows, one: Started) -> None:
+    if one.acknowledged_at is None:
+        return
+    findings.acknowledged += 1
+    findings.keys_with_two_runs += [f"{one.run_id} and {twin}" for twin in one.twins if twin != one.run_id]
+    run = rows.runs.get(str(one.run_id))
+    if run is None:
+        findings.lost.append(f"{one.run_id} ({one.shape.slug}, {one.way})")
+        return
+    if one.cancel_asked_at is not None and one.cancelled_at is not None:
+        findings.cancel_s.append(one.cancelled_at - one.cancel_asked_at)
+    if run["status"] != one.shape.ends and not (one.shape.is_cancelled and one.cancelled_at is None):
+        findings.wrong.append(f"{one.run_id} ({one.shape.slug}) is {run['status']}: {run['error']}")
+    elif run["status"] == RunStatus.COMPLETED and one.shape.output is not None:
+        nodes = {node["node_key"]: node["output"] for node in rows.nodes[str(one.run_id)]}
+        for key, output in one.shape.output(one.number).items():
+            if nodes[key] != output:
+                findings.wrong.append(f"{one.run_id}/{key} gave {nodes[key]}, not {output}")
+
+
+def _check_order(findings: Findings, rows: Rows, started: Sequence[Started]) -> None:
+    """No worker began a node before the states of all that it needs were written."""
+    for one in started:
+        run_id = str(one.run_id)
+        ended: dict[str, datetime] = {
+            change["node_key"]: change["at"]
+            for change in rows.changes.get(run_id, [])
+            if change["node_key"] is not None and change["status"] in FINAL
+        }
+        for edge in one.shape.document["edges"]:
+            attempts = rows.attempts.get((run_id, edge["target"]), [])
+            begun = [attempt["started_at"] for attempt in attempts if attempt["started_at"] is not None]
+            source = ended.get(edge["source"])
+            if begun and (source is None or min(begun) < source):
+                findings.too_early.append(f"{run_id}: {edge['target']} at {min(begun)}, {edge['source']} at {source}")
+
+
+def _check_executions(findings: Findings, rows: Rows, started: Sequence[Started], system: System) -> None:
+    """What the other side saw, against what was recorded."""
+    for one in started:
+        for node in one.shape.document["nodes"]:
+            times = system.ledger.times.get(f"{one.shape.slug}.{node['key']}.{one.number}", [])
+            findings.executions += len(times)
+            recorded = len(rows.attempts.get((str(one.run_id), node["key"]), []))
+            findings.extra += max(0, len(times) - recorded)
+            if one.cancelled_at is not None:
+                late = [at - one.cancelled_at for at in times if at > one.cancelled_at + CANCEL_GRACE_S]
+                findings.begun_after_cancel += [f"{one.run_id}/{node['key']}: {at:.2f} s after" for at in late]

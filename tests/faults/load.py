@@ -1,0 +1,156 @@
+"""The load: runs of every shape, started in every way, some of them twice; what was acknowledged is written down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from uuid import UUID
+
+import httpx
+
+from shared.client import PipewrightClient
+from shared.clock import new_id
+from shared.errors import ServiceError
+from tests.faults.shapes import Shape, shapes
+from tests.faults.system import System
+from tests.stack import API_KEY
+
+#: Waits of a client that was not answered.
+AGAIN_S = 0.5
+#: A client that was never answered gives up; nothing was promised to it.
+GIVE_UP_S = 120.0
+
+
+@dataclass
+class Started:
+    """A run that somebody asked for."""
+
+    number: int
+    shape: Shape
+    run_id: UUID
+    way: str
+    #: When it was promised, by the monotonic clock; None when it never was.
+    acknowledged_at: float | None = None
+    #: When its cancel was asked for, and answered, by the monotonic clock.
+    cancel_asked_at: float | None = None
+    cancelled_at: float | None = None
+    #: Ids that other starts with the same idempotency key got.
+    twins: list[UUID] = field(default_factory=list)
+
+
+@dataclass
+class Load:
+    """Starts runs for as long as it is told."""
+
+    system: System
+    client: PipewrightClient
+    http: httpx.AsyncClient
+    random: Random
+    shapes: list[Shape]
+    started: list[Started] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, rate: float, is_over: Callable[[], bool]) -> None:
+        """Open loop: nobody waits for anybody. Returns when it is over and all have been answered."""
+        begun = time.monotonic()
+        count = 0
+        while not is_over():
+            while count < (time.monotonic() - begun) * rate:
+                self._begin(count)
+                count += 1
+            await asyncio.sleep(1 / rate)
+        await asyncio.gather(*self._tasks)
+
+    def _begin(self, number: int) -> None:
+        shape = self.random.choice(self.shapes)
+        way = self.random.choice(["rest", "rest twice", "reply", "stream"])
+        started = Started(number, shape, new_id(), way)
+        self.started.append(started)
+        delay_s = self.random.uniform(0.1, 4)
+        task = asyncio.create_task(self._drive(started, delay_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drive(self, started: Started, delay_s: float) -> None:
+        ask = {"rest": self._rest, "rest twice": self._rest, "reply": self._reply, "stream": self._stream}[started.way]
+        if not await _until_answered(lambda: ask(started)):
+            return
+        started.acknowledged_at = time.monotonic()
+        if started.way == "rest twice":
+            first = started.run_id
+            await _until_answered(lambda: ask(started))
+            started.twins.append(started.run_id)
+            started.run_id = first
+        if started.shape.is_cancelled:
+            await asyncio.sleep(delay_s)
+            await _until_answered(lambda: self._cancel(started))
+
+    async def _rest(self, started: Started) -> None:
+        answer = await self.http.post(
+            f"/pipelines/{started.shape.slug}/execute",
+            json={"input": {"number": started.number}},
+            headers={"idempotency-key": f"key-{started.number}"},
+        )
+        _check(answer)
+        started.run_id = UUID(answer.json()["id"])
+
+    async def _reply(self, started: Started) -> None:
+        await self.client.run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
+
+    async def _stream(self, started: Started) -> None:
+        await self.client.request_run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
+
+    async def _cancel(self, started: Started) -> None:
+        started.cancel_asked_at = started.cancel_asked_at or time.monotonic()
+        answer = await self.http.post(f"/pipeline_runs/{started.run_id}/cancel")
+        if answer.status_code != 409:
+            _check(answer)
+            started.cancelled_at = time.monotonic()
+
+
+class NotAnsweredError(Exception):
+    """The service said that it cannot answer now, in one of the ways in which it may."""
+
+
+class BrokenPromiseError(Exception):
+    """An answer that the service may never give."""
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.status_code in (429, 503):
+        if "retry-after" not in answer.headers:
+            raise BrokenPromiseError(f"{answer.status_code} without Retry-After: {answer.text}")
+        raise NotAnsweredError
+    if answer.status_code not in (200, 202):
+        raise BrokenPromiseError(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}")
+
+
+async def _until_answered(ask: object) -> bool:
+    """As a good client does: the same request again, until it is answered or too long has passed."""
+    deadline = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < deadline:
+        try:
+            await ask()  # type: ignore[operator]
+        except (NotAnsweredError, ServiceError, httpx.TransportError):
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return True
+    return False
+
+
+@asynccontextmanager
+async def loading(system: System, seed: int) -> AsyncIterator[Load]:
+    """A load on this system, its pipelines applied."""
+    headers = {"authorization": f"Bearer {API_KEY}"}
+    async with (
+        PipewrightClient.connect(system.nats_url) as client,
+        httpx.AsyncClient(base_url=f"{system.stack.gateway}/api/v3", headers=headers, timeout=30) as http,
+    ):
+        found = shapes(system.ledger.url)
+        for shape in found:
+            await client.apply(shape.document)
+        yield Load(system, client, http, Random(seed), found)

@@ -1,0 +1,85 @@
+"""NATS and Postgres as children of the tests: killed, frozen, left out and started again at will."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from services.cli.local.nats_server import prepare_nats
+from services.cli.local.postgres_server import prepare_postgres
+from services.cli.local.state import LocalState, is_listening
+from tests.eventually import eventually
+from tests.ports import free_port
+
+
+@dataclass
+class Server:
+    """One real server in a process group of its own."""
+
+    command: list[str]
+    port: int
+    #: What a clean stop is: Postgres ends its sessions on SIGINT.
+    stop_signal: int = signal.SIGINT
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Until it listens."""
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        await eventually(lambda: is_listening(self.port), f"{Path(self.command[0]).name} on port {self.port}")
+
+    def signal(self, number: int) -> None:
+        """To all its processes; those of Postgres have left its process group."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        server = psutil.Process(self.process.pid)
+        for process in [server, *server.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self._gone()
+
+    async def stop(self) -> None:
+        self.signal(signal.SIGCONT)
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(self.stop_signal)
+        await self._gone()
+
+    async def _gone(self) -> None:
+        if self.process is not None:
+            await self.process.wait()
+        self.process = None
+
+
+@dataclass
+class Servers:
+    """One NATS and one Postgres under a folder."""
+
+    folder: Path
+    state: LocalState = field(default_factory=lambda: LocalState(nats_port=free_port(), postgres_port=free_port()))
+
+    def __post_init__(self) -> None:
+        self.nats = Server(prepare_nats(self.state, self.folder), self.state.nats_port)
+        self.postgres = Server(prepare_postgres(self.state, self.folder), self.state.postgres_port)
+
+    async def start(self) -> None:
+        await self.postgres.start()
+        await self.nats.start()
+
+    async def stop(self) -> None:
+        await self.nats.stop()
+        await self.postgres.stop()
+
+    def wipe_nats(self) -> None:
+        """Everything that JetStream has kept; only while it does not run."""
+        shutil.rmtree(self.folder / "nats" / "store", ignore_errors=True)

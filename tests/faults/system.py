@@ -1,0 +1,106 @@
+"""Everything that a fault can hit: real servers behind proxies, the services of `pipewright up`, and a witness."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from services.cli.setup import make_topology, migrate_all
+from tests.eventually import eventually
+from tests.faults.proxy import Proxy, proxying
+from tests.faults.servers import Servers
+from tests.ledger import Ledger, ledger
+from tests.stack import Stack
+
+#: Signs the tokens of attempts; a coordinator of the tests' own needs it too.
+SECRET = "a secret that is known to the tests alone"
+#: Work that an http worker has at the same time.
+HTTP_SLOTS = 16
+WITNESS = Path(__file__).with_name("witness.sql")
+
+
+@dataclass
+class System:
+    """The services reach NATS and Postgres through the proxies; the tests look past them."""
+
+    servers: Servers
+    nats_proxy: Proxy
+    postgres_proxy: Proxy
+    stack: Stack
+    ledger: Ledger
+
+    @property
+    def nats_url(self) -> str:
+        return self.servers.state.nats_url
+
+    @property
+    def database_url(self) -> str:
+        return self.servers.state.database_url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a service needs to be one of this system's."""
+        return self.stack.environment
+
+    async def query(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
+        async with await psycopg.AsyncConnection.connect(
+            self.database_url, autocommit=True, row_factory=dict_row
+        ) as connection:
+            cursor = await connection.execute(statement.encode(), parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def pids(self, prefix: str = "") -> dict[str, int]:
+        """Process ids by name, of the services that run now."""
+        found = await asyncio.to_thread(self.stack.pids, prefix)
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+    async def all_running(self) -> None:
+        """Until the supervisor has every service up."""
+
+        async def are_up() -> bool:
+            status = await asyncio.to_thread(self.stack.status)
+            return all(part["state"] == "running" for part in status["services"])
+
+        await eventually(are_up, "every service up again", timeout_s=60)
+
+
+@asynccontextmanager
+async def system(folder: Path, *, coordinators: int = 2) -> AsyncIterator[System]:
+    """Two coordinators, one of all others, on servers of their own."""
+    servers = Servers(folder)
+    await servers.start()
+    try:
+        await migrate_all(servers.state.database_url)
+        await make_topology(servers.state.nats_url)
+        async with await psycopg.AsyncConnection.connect(servers.state.database_url, autocommit=True) as connection:
+            await connection.execute(WITNESS.read_bytes())
+        async with proxying(servers.state.nats_port) as nats, proxying(servers.state.postgres_port) as postgres:
+            with ledger() as server:
+                stack = Stack(folder / "stack", _environment(servers, nats, postgres, server))
+                stack.arguments = ("--coordinators", str(coordinators))
+                await asyncio.to_thread(stack.start)
+                try:
+                    yield System(servers, nats, postgres, stack, server)
+                finally:
+                    await asyncio.to_thread(stack.stop)
+    finally:
+        await servers.stop()
+
+
+def _environment(servers: Servers, nats: Proxy, postgres: Proxy, server: Ledger) -> dict[str, str]:
+    state = servers.state
+    return {
+        "PIPEWRIGHT_NATS_URL": state.nats_url.replace(str(state.nats_port), str(nats.port)),
+        "PIPEWRIGHT_DATABASE_URL": state.database_url.replace(str(state.postgres_port), str(postgres.port)),
+        "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{server.port}",
+        "PIPEWRIGHT_SLOTS": f"http_request={HTTP_SLOTS},llm={HTTP_SLOTS}",
+        "PIPEWRIGHT_LLM_URLS": f"ledger={server.url}/v1",
+        "PIPEWRIGHT_RATE_LIMIT_PER_S": "0",
+    }
