@@ -76,7 +76,7 @@ class RunHandlers:
     async def start(self, request: RunRequested) -> RunStarted:
         """Answers when the run is committed."""
         start = start_request(request, is_from_stream=False)
-        await self._starter.put(start)
+        self._starter.offer(start)
         return await start.answer
 
     async def get(self, request: RunGet) -> PlainReply:

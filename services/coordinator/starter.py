@@ -30,6 +30,8 @@ log = get_logger(__name__)
 
 #: Starts in one transaction.
 BATCH = 200
+#: Some seconds of work. Whoever comes later is told at once to come again, not after having waited in vain.
+MOST_WAITING = 1000
 
 
 class Starter:
@@ -41,10 +43,20 @@ class Starter:
         self._versions = versions
         self._dispatcher = dispatcher
         self._windows = windows
-        self._waiting: asyncio.Queue[StartRequest] = asyncio.Queue(maxsize=5000)
+        self._waiting: asyncio.Queue[StartRequest] = asyncio.Queue(MOST_WAITING)
         self._announcing: set[asyncio.Task[None]] = set()
 
+    def offer(self, request: StartRequest) -> None:
+        """For who waits for the answer; raises UnavailableError when too many wait already."""
+        try:
+            self._waiting.put_nowait(request)
+        except asyncio.QueueFull:
+            raise UnavailableError(
+                "overloaded", f"{MOST_WAITING} runs wait to be started. Try again in a few seconds.", retry_after_s=2.0
+            ) from None
+
     async def put(self, request: StartRequest) -> None:
+        """For what waits in the stream: returns when there is room."""
         await self._waiting.put(request)
 
     async def run(self) -> None:
