@@ -40,9 +40,7 @@ class NodeTypes:
         """Hears announcements for as long as it runs."""
         return BucketWatch(self._jetstream, subjects.NODE_TYPES_BUCKET, self._hear, (psycopg.Error,))
 
-    async def _hear(self, entry: KeyValue.Entry | None) -> None:
-        if entry is None:
-            return
+    async def _hear(self, entry: KeyValue.Entry) -> None:
         node_type, _, worker = entry.key.partition(".")
         if entry.operation in ("DEL", "PURGE"):
             async with self._pool.connection() as connection:

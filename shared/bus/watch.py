@@ -20,8 +20,7 @@ AGAIN_S = 1.0
 #: nats-py leaves a watcher's consumer on the server, which forgets it when nobody listened for so long.
 FORGET_S = 30.0
 
-#: Gets every entry, and None when all that was there has been told.
-OnEntry = Callable[[KeyValue.Entry | None], Awaitable[None]]
+OnEntry = Callable[[KeyValue.Entry], Awaitable[None]]
 
 
 class BucketWatch:
@@ -71,4 +70,6 @@ class BucketWatch:
 
     async def _tell(self, watcher: KeyValue.KeyWatcher) -> None:
         async for entry in watcher:
-            await self._on_entry(entry)
+            # None says that all that was there has been told; it may come too early.
+            if entry is not None:
+                await self._on_entry(entry)
