@@ -25,7 +25,7 @@ OnReady = Callable[[], None]
 @asynccontextmanager
 async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
     """On a connected bus: a watchdog over this process, and loops that keep the readiness true."""
-    watchdog = Watchdog(bus.url)
+    watchdog = Watchdog(bus.address.hosts)
     bus.on_heard(watchdog.heard)
 
     async def tick() -> None:

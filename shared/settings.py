@@ -15,7 +15,7 @@ class CommonSettings(BaseSettings):
 
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
-        description="NATS server, credentials and all",
+        description="NATS server, credentials and all; the servers of a cluster one after another with commas",
         examples=["nats://user:password@nats:4222"],
     )
     health_port: int = Field(

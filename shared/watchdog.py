@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 import time
-from urllib.parse import urlsplit
 
 from shared.logging import get_logger
 
@@ -28,10 +27,12 @@ class Watchdog:
     """Looks whether the event loop comes round, and whether NATS is heard."""
 
     def __init__(
-        self, nats_url: str, stall_limit_s: float = STALL_LIMIT_S, cut_off_limit_s: float = CUT_OFF_LIMIT_S
+        self,
+        nats_hosts: list[tuple[str, int]],
+        stall_limit_s: float = STALL_LIMIT_S,
+        cut_off_limit_s: float = CUT_OFF_LIMIT_S,
     ) -> None:
-        parts = urlsplit(nats_url)
-        self._address = (parts.hostname or "127.0.0.1", parts.port or 4222)
+        self._nats_hosts = nats_hosts
         self._stall_limit_s = stall_limit_s
         self._cut_off_limit_s = cut_off_limit_s
         self._last_tick = self._last_heard = time.monotonic()
@@ -66,16 +67,16 @@ class Watchdog:
                 _end("the event loop has stalled", self._stall_limit_s)
             elif now - self._last_heard > self._cut_off_limit_s:
                 # While the server is away there is nothing better than to wait for it.
-                if _greets(self._address):
+                if any(_greets(host) for host in self._nats_hosts):
                     _end("cut off from NATS, which answers others", self._cut_off_limit_s)
                 self.heard()
             looked_at = time.monotonic()
 
 
-def _greets(address: tuple[str, int]) -> bool:
+def _greets(host: tuple[str, int]) -> bool:
     """A NATS server sends INFO to whoever connects."""
     try:
-        with socket.create_connection(address, timeout=GREETING_S) as connection:
+        with socket.create_connection(host, timeout=GREETING_S) as connection:
             connection.settimeout(GREETING_S)
             return connection.recv(4) == b"INFO"
     except OSError:

@@ -31,7 +31,7 @@ class Finding:
     detail: str
 
 
-async def examine(nats_url: str, database_url: str, data_dir: Path) -> list[Finding]:
+async def examine(nats_url: str, database_url: str, data_dir: Path, replicas: int = 1) -> list[Finding]:
     findings = [await _postgres(database_url)]
     try:
         client = await connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
@@ -42,7 +42,7 @@ async def examine(nats_url: str, database_url: str, data_dir: Path) -> list[Find
             Finding("NATS", False, f"does not answer ({words}). Start it, or correct its address."),
         ]
     try:
-        findings += [finding async for finding in _nats(client)]
+        findings += [finding async for finding in _nats(client, replicas)]
         findings += [finding async for finding in _services(PipewrightClient(NatsTransport(client)))]
     finally:
         await client.close()
@@ -73,10 +73,10 @@ async def _applied(connection: psycopg.AsyncConnection[tuple[str]], schema: str)
     return {row[0] for row in await (await connection.execute(query)).fetchall()}
 
 
-async def _nats(client: Client) -> AsyncIterator[Finding]:
+async def _nats(client: Client, replicas: int) -> AsyncIterator[Finding]:
     jetstream = client.jetstream(timeout=3)
     try:
-        differences = await compare_topology(jetstream)
+        differences = await compare_topology(jetstream, replicas)
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError):
         yield Finding("NATS", False, "JetStream does not answer. Switch it on in the server's configuration.")
         return

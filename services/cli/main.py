@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.commands import keys, nats_users, operate, pipelines, runs
-from services.cli.options import DataDir, Json
+from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_USAGE, OUT, fail, make_table, print_json
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def up(
     ] = None,
     coordinators: Annotated[int, typer.Option(min=1, max=16)] = 1,
     host: Annotated[str, typer.Option(envvar="PIPEWRIGHT_HOST")] = "127.0.0.1",
+    replicas: Replicas = 1,
     data_dir: DataDir = None,
 ) -> None:
     """Start everything on this machine: NATS, Postgres and all services, with the examples loaded."""
@@ -52,6 +53,7 @@ def up(
         workers=_counts(workers or []),
         coordinators=coordinators,
         nats_url=os.environ.get("PIPEWRIGHT_NATS_URL") or None,
+        nats_replicas=replicas,
         database_url=os.environ.get("PIPEWRIGHT_DATABASE_URL") or None,
     )
     start(options, detach)

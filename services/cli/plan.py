@@ -33,6 +33,7 @@ class Options:
     coordinators: int = 1
     #: Existing servers; None where one of our own is started.
     nats_url: str | None = None
+    nats_replicas: int = 1
     database_url: str | None = None
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import nats.errors
+import nats.js.errors
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -12,6 +15,11 @@ from shared.bus.address import connect
 from shared.bus.topology import Difference, apply_topology
 from shared.client_nats import ONE_TRY
 from shared.postgres import MIGRATION_LOCK, migrate
+
+#: A cluster has a leader by then, or it has too few servers.
+ELECTION_S = 60.0
+#: Errors of a cluster whose servers have not found each other yet: no suitable peers, and temporarily unavailable.
+NOT_YET = (10005, 10008)
 
 SERVICES_FOLDER = Path(__file__).parent.parent
 
@@ -61,8 +69,19 @@ async def _ensure_database(database_url: str) -> None:
 
 
 async def make_topology(nats_url: str, replicas: int = 1) -> list[Difference]:
+    """Waits for a cluster that is still electing its leader; raises an error of nats-py, or TopologyError."""
     client = await connect(nats_url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
     try:
-        return await apply_topology(client.jetstream(timeout=10), replicas)
+        async with asyncio.timeout(ELECTION_S):
+            while True:
+                try:
+                    return await apply_topology(client.jetstream(timeout=5), replicas)
+                except nats.js.errors.APIError as error:
+                    if error.err_code not in NOT_YET:
+                        raise
+                except nats.errors.TimeoutError:
+                    # Nobody leads; a single server, and one without JetStream, answers at once.
+                    continue
+                await asyncio.sleep(0.25)
     finally:
         await client.close()

@@ -6,10 +6,14 @@ import re
 import ssl
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import nats
+from faststream.nats import NatsSecurity
+from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
+
+DEFAULT_PORT = 4222
 
 
 class AddressError(ValueError):
@@ -19,33 +23,65 @@ class AddressError(ValueError):
 @dataclass(frozen=True)
 class Address:
     """`nats://user:password@host:4222`, or `tls://...` for TLS, with `?ca=FILE` for a certificate authority of one's
-    own."""
+    own. The servers of a cluster stand one after another with commas between them."""
 
-    url: str
+    #: Without credentials, which go to every server alike: also to those of a cluster that the first one tells of.
+    servers: list[str]
     #: Where answers come: each user has a prefix of its own, and the right to listen there and nowhere else.
     inbox_prefix: str
+    user: str | None = None
+    password: str | None = None
     tls: ssl.SSLContext | None = None
+
+    @property
+    def security(self) -> NatsSecurity:
+        """For a broker."""
+        if self.user is not None and self.password is not None:
+            return NatsUserPassword(self.user, self.password, ssl_context=self.tls)
+        if self.user is not None:
+            return NatsToken(self.user, ssl_context=self.tls)
+        return NatsSecurity(ssl_context=self.tls)
+
+    @property
+    def hosts(self) -> list[tuple[str, int]]:
+        """Host and port of every server that was named."""
+        parts = [urlsplit(server) for server in self.servers]
+        return [(part.hostname or "127.0.0.1", part.port or DEFAULT_PORT) for part in parts]
 
 
 async def connect(url: str, **options: Any) -> Client:
     """A connected client; raises AddressError, and what `nats.connect` raises."""
     address = read_address(url)
-    tls = {"tls": address.tls} if address.tls is not None else {}
-    return await nats.connect(address.url, inbox_prefix=address.inbox_prefix, **tls, **options)
+    options |= {"tls": address.tls} if address.tls is not None else {}
+    if address.password is not None:
+        options |= {"user": address.user, "password": address.password}
+    elif address.user is not None:
+        options |= {"token": address.user}
+    return await nats.connect(address.servers, inbox_prefix=address.inbox_prefix, **options)
 
 
 def read_address(url: str) -> Address:
     """Raises AddressError."""
-    parts = urlsplit(url)
-    queries = parse_qs(parts.query)
+    parts = [urlsplit(one.strip()) for one in url.split(",")]
+    first = parts[0]
+    credentials = (first.username, first.password)
+    for other in parts[1:]:
+        if (other.username, other.password) not in {credentials, (None, None)}:
+            raise AddressError("all servers of one NATS URL take the same user and password")
+        if other.scheme != first.scheme:
+            raise AddressError(f"all servers of one NATS URL have the same scheme, as {first.scheme}:// has the first")
+    queries = parse_qs(first.query)
     if unknown := sorted(set(queries) - {"ca"}):
         raise AddressError(f"a NATS URL takes ?ca=FILE only, not {', '.join(unknown)}")
-    if queries and parts.scheme != "tls":
+    if queries and first.scheme != "tls":
         raise AddressError("?ca=FILE goes with a URL that begins with tls://")
+    user = unquote(first.username) if first.username is not None else None
     return Address(
-        url=urlunsplit(parts._replace(query="")),
-        inbox_prefix=inbox_prefix(unquote(parts.username or "")),
-        tls=_tls(queries.get("ca", [None])[-1]) if parts.scheme == "tls" else None,
+        servers=[f"{part.scheme}://{part.netloc.rpartition('@')[2]}" for part in parts],
+        inbox_prefix=inbox_prefix(user if user is not None and first.password is not None else ""),
+        user=user,
+        password=unquote(first.password) if first.password is not None else None,
+        tls=_tls(queries.get("ca", [None])[-1]) if first.scheme == "tls" else None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import nats.errors
 import nats.js.errors
-from faststream.nats import NatsBroker, NatsSecurity
+from faststream.nats import NatsBroker
 from nats.aio.client import Client
 
 from shared.bus.address import read_address
@@ -27,14 +27,13 @@ class Bus:
     """A broker and what is to be done when its connection comes back."""
 
     def __init__(self, nats_url: str, service: str) -> None:
-        self.url = nats_url
         self._reconnect_hooks: list[Hook] = []
         self._heard_hooks: list[Callable[[], None]] = []
-        address = read_address(nats_url)
+        self.address = read_address(nats_url)
         self.broker = NatsBroker(
-            address.url,
-            inbox_prefix=address.inbox_prefix,
-            security=NatsSecurity(ssl_context=address.tls) if address.tls is not None else None,
+            self.address.servers,
+            inbox_prefix=self.address.inbox_prefix,
+            security=self.address.security,
             name=f"pipewright-{service}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes seconds as a float
@@ -56,7 +55,7 @@ class Bus:
         return self.broker.connection
 
     async def connect(self) -> None:
-        log.info("connecting to NATS", url=redact_text(str(self.broker.specification.url[0])))
+        log.info("connecting to NATS", servers=self.address.servers)
         await self.broker.connect()
 
     async def close(self) -> None:

@@ -14,6 +14,8 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
+#: What was refused is sent again after so long.
+AGAIN_S = 0.25
 #: The server drops a second message with the same id; deduplication is a help, never a promise.
 MESSAGE_ID = "Nats-Msg-Id"
 
@@ -28,11 +30,15 @@ class Outgoing:
 
 
 class _Group:
-    __slots__ = ("done", "missing")
+    """What has not been answered, and what was refused; `answered` is set when all have been answered."""
+
+    __slots__ = ("answer", "answered", "refused", "waiting")
 
     def __init__(self, count: int) -> None:
-        self.missing = set(range(count))
-        self.done = asyncio.Event()
+        self.waiting = set(range(count))
+        self.refused: set[int] = set()
+        self.answer = ""
+        self.answered = asyncio.Event()
 
 
 class Publisher:
@@ -50,36 +56,51 @@ class Publisher:
         )
 
     async def publish(self, messages: Sequence[Outgoing], timeout_s: float = 5.0) -> list[Outgoing]:
-        """Publish all, wait for all acknowledgements; returns those that are not acknowledged."""
+        """Publish all, wait for all acknowledgements; returns those that are not acknowledged.
+
+        What is refused, as it is while a cluster elects a leader, is sent again until the time is over.
+        """
         if not messages:
             return []
         self._next += 1
         name, group = str(self._next), _Group(len(messages))
         self._groups[name] = group
         try:
-            for index, message in enumerate(messages):
-                headers = {MESSAGE_ID: message.message_id} if message.message_id else None
-                await self._client.publish(
-                    message.subject, message.body, reply=f"{self._prefix}.{name}.{index}", headers=headers
-                )
             async with asyncio.timeout(timeout_s):
-                await group.done.wait()
+                await self._send(name, messages, sorted(group.waiting))
+                await group.answered.wait()
+                if group.refused:
+                    log.warning("a stream refused messages", count=len(group.refused), answer=group.answer)
+                while group.refused:
+                    await asyncio.sleep(AGAIN_S)
+                    group.waiting, group.refused = group.refused, set()
+                    group.answered.clear()
+                    await self._send(name, messages, sorted(group.waiting))
+                    await group.answered.wait()
         except TimeoutError:
-            log.warning("messages were not acknowledged in time", count=len(group.missing))
+            log.warning("messages were not acknowledged in time", count=len(group.waiting | group.refused))
         except nats.errors.Error as error:
-            log.warning("messages could not be sent", count=len(group.missing), error=str(error))
+            log.warning("messages could not be sent", count=len(group.waiting | group.refused), error=str(error))
         finally:
             del self._groups[name]
-        return [messages[index] for index in sorted(group.missing)]
+        return [messages[index] for index in sorted(group.waiting | group.refused)]
+
+    async def _send(self, name: str, messages: Sequence[Outgoing], indices: Sequence[int]) -> None:
+        for index in indices:
+            message = messages[index]
+            headers = {MESSAGE_ID: message.message_id} if message.message_id else None
+            await self._client.publish(
+                message.subject, message.body, reply=f"{self._prefix}.{name}.{index}", headers=headers
+            )
 
     async def _on_ack(self, message: Msg) -> None:
         _, name, index = message.subject.rsplit(".", 2)
         group = self._groups.get(name)
         if group is None:
             return
+        group.waiting.discard(int(index))
         if b'"error"' in message.data or not message.data:
-            log.warning("a stream refused a message", answer=message.data.decode(errors="replace")[:300])
-            return
-        group.missing.discard(int(index))
-        if not group.missing:
-            group.done.set()
+            group.refused.add(int(index))
+            group.answer = message.data.decode(errors="replace")[:300] or "no stream listens there"
+        if not group.waiting:
+            group.answered.set()

@@ -69,16 +69,22 @@ class Servers:
     state: LocalState = field(default_factory=lambda: LocalState(nats_port=free_port(), postgres_port=free_port()))
 
     def __post_init__(self) -> None:
-        self.nats = Server(prepare_nats(self.state, self.folder), self.state.nats_port)
+        #: By name; more than one is a cluster.
+        self.nats_members = {"pipewright": Server(prepare_nats(self.state, self.folder), self.state.nats_port)}
         self.postgres = Server(prepare_postgres(self.state, self.folder), self.state.postgres_port)
 
+    @property
+    def nats(self) -> Server:
+        """The one that services are told of."""
+        return next(iter(self.nats_members.values()))
+
     async def start(self) -> None:
-        await self.postgres.start()
-        await self.nats.start()
+        for server in (self.postgres, *self.nats_members.values()):
+            await server.start()
 
     async def stop(self) -> None:
-        await self.nats.stop()
-        await self.postgres.stop()
+        for server in (*self.nats_members.values(), self.postgres):
+            await server.stop()
 
     def wipe_nats(self) -> None:
         """Everything that JetStream has kept; only while it does not run."""

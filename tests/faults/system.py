@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from services.cli.setup import make_topology, migrate_all
 from tests.eventually import eventually
+from tests.faults.cluster import make_cluster
 from tests.faults.proxy import Proxy, proxying
 from tests.faults.servers import Servers
 from tests.ledger import Ledger, ledger
@@ -72,32 +73,35 @@ class System:
 
 
 @asynccontextmanager
-async def system(folder: Path, *, coordinators: int = 2) -> AsyncIterator[System]:
-    """Two coordinators, one of all others, on servers of their own."""
+async def system(folder: Path, *, coordinators: int = 2, replicas: int = 1) -> AsyncIterator[System]:
+    """Two coordinators, one of all others, on servers of their own; with three replicas on a cluster of NATS."""
     servers = Servers(folder)
+    if replicas > 1:
+        servers.nats_members = make_cluster(folder, servers.state)
     await servers.start()
     try:
         await migrate_all(servers.state.database_url)
-        await make_topology(servers.state.nats_url)
+        await make_topology(servers.state.nats_url, replicas)
         async with await psycopg.AsyncConnection.connect(servers.state.database_url, autocommit=True) as connection:
             await connection.execute(WITNESS.read_bytes())
-        async with proxying(servers.state.nats_port) as nats, proxying(servers.state.postgres_port) as postgres:
+        async with proxying(servers.state.nats_port) as bus, proxying(servers.state.postgres_port) as postgres:
             with ledger() as server:
-                stack = Stack(folder / "stack", _environment(servers, nats, postgres, server))
+                stack = Stack(folder / "stack", _environment(servers, bus, postgres, server, replicas))
                 stack.arguments = ("--coordinators", str(coordinators))
                 await asyncio.to_thread(stack.start)
                 try:
-                    yield System(servers, nats, postgres, stack, server)
+                    yield System(servers, bus, postgres, stack, server)
                 finally:
                     await asyncio.to_thread(stack.stop)
     finally:
         await servers.stop()
 
 
-def _environment(servers: Servers, nats: Proxy, postgres: Proxy, server: Ledger) -> dict[str, str]:
+def _environment(servers: Servers, nats_proxy: Proxy, postgres: Proxy, server: Ledger, replicas: int) -> dict[str, str]:
     state = servers.state
     return {
-        "PIPEWRIGHT_NATS_URL": state.nats_url.replace(str(state.nats_port), str(nats.port)),
+        "PIPEWRIGHT_NATS_URL": state.nats_url.replace(str(state.nats_port), str(nats_proxy.port)),
+        "PIPEWRIGHT_NATS_REPLICAS": str(replicas),
         "PIPEWRIGHT_DATABASE_URL": state.database_url.replace(str(state.postgres_port), str(postgres.port)),
         "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{server.port}",
         "PIPEWRIGHT_SLOTS": f"http_request={HTTP_SLOTS},llm={HTTP_SLOTS}",

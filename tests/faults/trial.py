@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random, SystemRandom
 
-import nats
-
+from shared.bus.address import connect
 from shared.contracts import subjects
 from tests.eventually import eventually
 from tests.faults.invariants import Findings, check
@@ -60,7 +59,7 @@ async def try_out(
     """Load and faults for so many seconds, or until the last fault is over; then wait for the end of all runs."""
     begun = time.monotonic()
     # The nemesis has a connection that no proxy carries.
-    client = await nats.connect(system.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.25)
+    client = await connect(system.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.25)
     try:
         async with loading(system, seed) as load:
             nemesis = Nemesis(system, Random(seed + 1), client)

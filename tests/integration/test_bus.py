@@ -11,6 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
+from services.cli.setup import make_topology
 from services.coordinator.windows import FORGET_S, Windows
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, deliveries
@@ -111,6 +112,19 @@ async def test_what_no_stream_takes_is_returned(client: Client) -> None:
     bad = Outgoing("pipewright.nowhere", b"x")
 
     assert await publisher.publish([good, bad], timeout_s=0.5) == [bad]
+
+
+async def test_what_is_refused_is_sent_again(client: Client, nats_url: str) -> None:
+    """As while a cluster elects a leader; here nothing listens until the stream is made again."""
+    publisher = Publisher(client)
+    await publisher.start()
+    await client.jetstream().delete_stream(subjects.NODE_WORK)
+    sending = asyncio.create_task(publisher.publish([Outgoing(subjects.node_ready("step"), b"x")], timeout_s=30))
+
+    await make_topology(nats_url)
+
+    assert await sending == []
+    assert (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 1
 
 
 class Runs:

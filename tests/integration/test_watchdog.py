@@ -18,8 +18,8 @@ PROGRAM = """
 import asyncio, sys, time
 from shared.watchdog import Watchdog
 
-async def main(address, stalls):
-    watchdog = Watchdog(address, stall_limit_s=2.0, cut_off_limit_s=2.0)
+async def main(port, stalls):
+    watchdog = Watchdog([("127.0.0.1", port)], stall_limit_s=2.0, cut_off_limit_s=2.0)
     watchdog.start()
     print("started", flush=True)
     while True:
@@ -28,13 +28,13 @@ async def main(address, stalls):
             time.sleep(60)
         await asyncio.sleep(0.1)
 
-asyncio.run(main(sys.argv[1], sys.argv[2] == "stalls"))
+asyncio.run(main(int(sys.argv[1]), sys.argv[2] == "stalls"))
 """
 
 
 @contextmanager
-def greeting(words: bytes, asked: threading.Event) -> Iterator[str]:
-    """A server that says this to everyone."""
+def greeting(words: bytes, asked: threading.Event) -> Iterator[int]:
+    """The port of a server that says this to everyone."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -43,13 +43,13 @@ def greeting(words: bytes, asked: threading.Event) -> Iterator[str]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        yield f"nats://user:password@127.0.0.1:{server.server_address[1]}"
+        yield int(server.server_address[1])
         server.shutdown()
 
 
-async def begin(address: str, how: str) -> asyncio.subprocess.Process:
+async def begin(port: int, how: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, address, how, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-c", PROGRAM, str(port), how, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"started\n"
@@ -60,8 +60,8 @@ async def begin(address: str, how: str) -> asyncio.subprocess.Process:
     ("how", "reason"), [("stalls", "the event loop has stalled"), ("turns", "cut off from NATS, which answers others")]
 )
 async def test_process_that_is_of_no_use_ends_itself(how: str, reason: str) -> None:
-    with greeting(b"INFO {}\r\n", threading.Event()) as address:
-        process = await begin(address, how)
+    with greeting(b"INFO {}\r\n", threading.Event()) as port:
+        process = await begin(port, how)
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == EXIT_STATUS
     assert reason in (output + errors).decode()
@@ -69,8 +69,8 @@ async def test_process_that_is_of_no_use_ends_itself(how: str, reason: str) -> N
 
 async def test_process_waits_for_a_server_that_is_away() -> None:
     asked = threading.Event()
-    with greeting(b"", asked) as address:
-        process = await begin(address, "turns")
+    with greeting(b"", asked) as port:
+        process = await begin(port, "turns")
         assert await asyncio.to_thread(asked.wait, 20)
         # It has looked, was not greeted, and goes on; one that is away altogether is the same to it.
         assert process.returncode is None

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
-from services.cli.options import DataDir, Json
+from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json
 from shared.bus.topology import TopologyError
 from shared.postgres import MigrationError
@@ -55,9 +55,7 @@ def migrate(as_json: Json = False, data_dir: DataDir = None) -> None:
 
 
 def topology(
-    replicas: Annotated[
-        int, typer.Option(min=1, max=5, envvar="PIPEWRIGHT_NATS_REPLICAS", help="Servers that hold each stream")
-    ] = 1,
+    replicas: Replicas = 1,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -80,12 +78,12 @@ def topology(
             OUT.print(str(one))
 
 
-def doctor(as_json: Json = False, data_dir: DataDir = None) -> None:
+def doctor(replicas: Replicas = 1, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Check everything; says what is wrong and what to do. Exit code 1 when anything is wrong."""
     from services.cli.doctor import examine
 
     folder = data_dir_of(data_dir)
-    findings = asyncio.run(examine(nats_url_of(folder), database_url_of(folder), Path(folder)))
+    findings = asyncio.run(examine(nats_url_of(folder), database_url_of(folder), Path(folder), replicas))
     if as_json:
         print_json([{"check": one.check, "is_good": one.is_good, "detail": one.detail} for one in findings])
     else:

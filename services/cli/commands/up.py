@@ -110,7 +110,7 @@ def _start(supervisor: Supervisor, options: Options, state: LocalState, common: 
     gc.freeze()
     supervisor.wait_until_ready()
     OUT.print("setting up tables and streams ...")
-    supervisor.run_step("setup", partial(_set_up, common), {})
+    supervisor.run_step("setup", partial(_set_up, common, options.nats_replicas), {})
     OUT.print("starting the services ...")
     supervisor.start(service_parts(options, state))
     supervisor.wait_until_ready()
@@ -123,13 +123,13 @@ def _start(supervisor: Supervisor, options: Options, state: LocalState, common: 
     )
 
 
-def _set_up(common: dict[str, str], on_ready: Any) -> None:
+def _set_up(common: dict[str, str], nats_replicas: int, on_ready: Any) -> None:
     from services.cli.services import run_async
     from services.cli.setup import make_topology, migrate_all
 
     async def main() -> None:
         await _patiently(migrate_all, common["PIPEWRIGHT_DATABASE_URL"])
-        await make_topology(common["PIPEWRIGHT_NATS_URL"])
+        await make_topology(common["PIPEWRIGHT_NATS_URL"], nats_replicas)
 
     run_async(main())
 

@@ -12,7 +12,8 @@ from shared.bus.address import AddressError, read_address
 @pytest.mark.parametrize(
     ("url", "prefix"),
     [
-        ("nats://127.0.0.1:4222", "_INBOX"),
+        ("nats://nats:4222", "_INBOX"),
+        ("nats://token@nats:4222", "_INBOX"),
         ("nats://gateway:secret@nats:4222", "_INBOX_gateway"),
         ("nats://executor-http_request:secret@nats:4222", "_INBOX_executor-http_request"),
         ("nats://a.b*%3E:secret@nats:4222", "_INBOX_a_b__"),
@@ -21,7 +22,22 @@ from shared.bus.address import AddressError, read_address
 def test_each_user_hears_its_answers_under_its_own_prefix(url: str, prefix: str):
     address = read_address(url)
 
-    assert (address.url, address.inbox_prefix, address.tls) == (url, prefix, None)
+    assert (address.servers, address.inbox_prefix, address.tls) == (["nats://nats:4222"], prefix, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://gateway:a%2Cb@nats-1:4222,nats://nats-2:4222,nats://nats-3",
+        "nats://gateway:a%2Cb@nats-1:4222, nats://gateway:a%2Cb@nats-2:4222, nats://gateway:a%2Cb@nats-3",
+    ],
+)
+def test_the_servers_of_a_cluster_share_their_credentials(url: str):
+    address = read_address(url)
+
+    assert address.servers == ["nats://nats-1:4222", "nats://nats-2:4222", "nats://nats-3"]
+    assert address.hosts == [("nats-1", 4222), ("nats-2", 4222), ("nats-3", 4222)]
+    assert (address.user, address.password) == ("gateway", "a,b")
 
 
 def test_tls_is_asked_for_by_the_scheme():
@@ -36,6 +52,8 @@ def test_tls_is_asked_for_by_the_scheme():
     [
         ("nats://nats:4222?ca=/there", "tls://"),
         ("tls://nats:4222?insecure=1", "not insecure"),
+        ("nats://me:secret@nats-1:4222,nats://you:secret@nats-2:4222", "the same user"),
+        ("tls://me:secret@nats-1:4222,nats://nats-2:4222", "the same scheme"),
         ("tls://me:secret@nats:4222?ca=/nowhere/ca.pem", "/nowhere/ca.pem cannot be read"),
     ],
 )

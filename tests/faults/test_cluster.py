@@ -1,0 +1,52 @@
+"""Three NATS servers: the leader of a stream is killed under load, and nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import nats.errors
+import nats.js.errors
+
+from shared.contracts import subjects
+from tests.eventually import eventually
+from tests.faults.cluster import leader
+from tests.faults.nemesis import Fault, Nemesis
+from tests.faults.report import as_text
+from tests.faults.system import system
+from tests.faults.trial import seed_of_faults, try_out
+
+#: A run goes on within so long of the end of a fault.
+MOST_STANDSTILL_S = 30.0
+
+
+def kill_leader(stream: str) -> Fault:
+    async def kill(nemesis: Nemesis) -> None:
+        killed = await leader(nemesis.client, stream)
+        assert killed is not None
+        member = nemesis.system.servers.nats_members[killed]
+        await member.kill()
+
+        async def is_led_by_another() -> bool:
+            with suppress(nats.errors.Error, nats.js.errors.Error):
+                return await leader(nemesis.client, stream) not in {None, killed}
+            return False
+
+        await eventually(is_led_by_another, "a new leader")
+        await member.start()
+
+    return kill
+
+
+FAULTS = {f"leader of {stream} killed": kill_leader(stream) for stream in (subjects.RUN_REQUESTS, subjects.NODE_WORK)}
+
+
+async def test_the_leader_of_a_cluster_is_killed_under_load(tmp_path: Path) -> None:
+    async with system(tmp_path, replicas=3) as clustered:
+        trial = await try_out(clustered, seed_of_faults(), seconds=12, rate=8, calm_s=1, faults=FAULTS)
+
+    report = as_text(trial)
+    print(report)
+    assert not trial.findings.broken(), report
+    assert trial.findings.extra <= trial.most_extra, report
+    assert trial.standstills[-1] <= MOST_STANDSTILL_S, report
