@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import select
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
 
 
+async def _check(connection: Connection) -> None:
+    """Raises when the server has ended it: an idle connection has nothing to read but that. Costs no round trip."""
+    readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    if readable:
+        await AsyncConnectionPool.check_connection(connection)
+
+
 #: Every statement of a service goes by an index; without these, one that was prepared while its tables were
 #: empty would go on reading whole tables until the next ANALYZE.
 PLANNER = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
@@ -58,6 +66,7 @@ def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
             "tcp_user_timeout": 15_000,
         },
         configure=_configure,
+        check=_check,
         min_size=1,
         max_size=size,
         timeout=10,

@@ -28,6 +28,12 @@ class Proxy:
         """Nothing passes in either direction any more, and nobody is told."""
         self._passing.clear()
 
+    def black_hole_connected(self) -> None:
+        """The same for whoever is connected now, for ever; who connects anew gets through."""
+        self.black_hole()
+        self._passing = asyncio.Event()
+        self.heal()
+
     def heal(self) -> None:
         self._passing.set()
 
@@ -45,12 +51,12 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        ends = {writer, far_writer}
+        ends, passing = {writer, far_writer}, self._passing
         self._writers |= ends
         try:
             tasks = [
-                asyncio.create_task(self._carry(reader, far_writer, is_request=True, near=writer)),
-                asyncio.create_task(self._carry(far_reader, writer, is_request=False, near=writer)),
+                asyncio.create_task(self._carry(reader, far_writer, passing, is_request=True, near=writer)),
+                asyncio.create_task(self._carry(far_reader, writer, passing, is_request=False, near=writer)),
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -65,12 +71,13 @@ class Proxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        passing: asyncio.Event,
         *,
         is_request: bool,
         near: asyncio.StreamWriter,
     ) -> None:
         while data := await reader.read(CHUNK):
-            await self._passing.wait()
+            await passing.wait()
             writer.write(data)
             await writer.drain()
             if is_request and self._cuts_commit and COMMIT in data:

@@ -38,16 +38,22 @@ class Server:
 
     def signal(self, number: int) -> None:
         """To all its processes; those of Postgres have left its process group."""
-        if self.process is None or self.process.returncode is not None:
-            return
-        server = psutil.Process(self.process.pid)
-        for process in [server, *server.children(recursive=True)]:
+        for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
+    def _processes(self) -> list[psutil.Process]:
+        if self.process is None or self.process.returncode is not None:
+            return []
+        server = psutil.Process(self.process.pid)
+        return [server, *server.children(recursive=True)]
+
     async def kill(self) -> None:
+        """Until all its processes are gone: Postgres does not start while one holds its shared memory."""
+        processes = self._processes()
         self.signal(signal.SIGKILL)
         await self._gone()
+        await asyncio.to_thread(psutil.wait_procs, processes, timeout=10)
 
     async def stop(self) -> None:
         self.signal(signal.SIGCONT)

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from shared.bus.address import read_address
 from shared.watchdog import EXIT_STATUS
+from tests.faults.proxy import proxying
 
 #: A loop that turns for ever, or stalls; nothing is ever heard from NATS.
 PROGRAM = """
@@ -32,6 +34,33 @@ asyncio.run(main(int(sys.argv[1]), sys.argv[2] == "stalls"))
 """
 
 
+#: Publishes for as long as NATS takes it; what cannot be sent fills every buffer on the way.
+PUBLISHER = """
+import asyncio, sys
+from shared.bus.connection import Bus
+from shared.watchdog import Watchdog
+
+async def main(url):
+    bus = Bus(url, "test")
+    await bus.connect()
+    watchdog = Watchdog(bus.address.hosts, cut_off_limit_s=6.0)
+    bus.on_heard(watchdog.heard)
+    await bus.ping()
+    watchdog.start()
+    print("started", flush=True)
+    async def publish():
+        while True:
+            await bus.client.publish("anything", b"x" * 500_000)
+            await asyncio.sleep(0)
+    publishing = asyncio.create_task(publish())
+    while True:
+        watchdog.tick()
+        await asyncio.sleep(0.1)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
 @contextmanager
 def greeting(words: bytes, asked: threading.Event) -> Iterator[int]:
     """The port of a server that says this to everyone."""
@@ -47,12 +76,16 @@ def greeting(words: bytes, asked: threading.Event) -> Iterator[int]:
         server.shutdown()
 
 
-async def begin(port: int, how: str) -> asyncio.subprocess.Process:
+async def begin(program: str, *arguments: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(port), how, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-c", program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"started\n"
+    while line := await process.stdout.readline():
+        if line == b"started\n":
+            break
+    else:
+        raise AssertionError("it ended at its start")
     return process
 
 
@@ -61,7 +94,7 @@ async def begin(port: int, how: str) -> asyncio.subprocess.Process:
 )
 async def test_process_that_is_of_no_use_ends_itself(how: str, reason: str) -> None:
     with greeting(b"INFO {}\r\n", threading.Event()) as port:
-        process = await begin(port, how)
+        process = await begin(PROGRAM, str(port), how)
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == EXIT_STATUS
     assert reason in (output + errors).decode()
@@ -70,9 +103,21 @@ async def test_process_that_is_of_no_use_ends_itself(how: str, reason: str) -> N
 async def test_process_waits_for_a_server_that_is_away() -> None:
     asked = threading.Event()
     with greeting(b"", asked) as port:
-        process = await begin(port, "turns")
+        process = await begin(PROGRAM, str(port), "turns")
         assert await asyncio.to_thread(asked.wait, 20)
         # It has looked, was not greeted, and goes on; one that is away altogether is the same to it.
         assert process.returncode is None
         process.kill()
         await process.wait()
+
+
+async def test_a_black_hole_with_full_buffers_ends_the_process(empty_nats_url: str) -> None:
+    """nats-py waits for the buffer, and so neither pings nor connects anew, although others get through."""
+    address = read_address(empty_nats_url)
+    [(_, port)] = address.hosts
+    async with proxying(port) as proxy:
+        process = await begin(PUBLISHER, empty_nats_url.replace(str(port), str(proxy.port)))
+        proxy.black_hole_connected()
+        output, errors = await asyncio.wait_for(process.communicate(), 40)
+    assert process.returncode == EXIT_STATUS
+    assert "cut off from NATS, which answers others" in (output + errors).decode()
