@@ -32,6 +32,18 @@ async def nats_server(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def monitored_nats_server(folder: Path, *, is_synced: bool) -> AsyncIterator[tuple[str, str]]:
+    """The URL of a server, and that of its monitoring port."""
+    state, port = LocalState(nats_port=free_port()), free_port()
+    command = [*prepare_nats(state, folder), "--http_port", str(port)]
+    configuration = Path(command[2])
+    if not is_synced:
+        configuration.write_text(configuration.read_text().replace("sync_interval: always", "sync_interval: 2m"))
+    async with _running(command, state.nats_port):
+        yield state.nats_url, f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
 async def _running(command: list[str], port: int) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -1,6 +1,6 @@
-"""Writes the contracts down for people and other languages: JSON Schemas and an AsyncAPI document, from the code.
+"""Writes down from the code what people and other languages rely on: JSON Schemas, an AsyncAPI document, the settings.
 
-`python -m services.cli.contracts docs` writes both into `docs`.
+`python -m services.cli.contracts docs` writes all into `docs`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from services.cli.asyncapi import asyncapi, documented
+from services.cli.settings_docs import settings_document
 from shared.contracts.message import Message
 
 
@@ -27,7 +28,8 @@ def documents() -> dict[str, str]:
         f"schemas/{kind.name}.v{kind.version}.json": documented(kind).model_json_schema() for kind in message_classes()
     }
     found["asyncapi.json"] = asyncapi()
-    return {name: orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" for name, value in found.items()}
+    texts = {name: orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" for name, value in found.items()}
+    return texts | {"settings.md": settings_document()}
 
 
 def write(folder: Path) -> None:

@@ -12,6 +12,7 @@ import nats.errors
 import psycopg
 from nats.aio.client import Client
 
+from services.cli.nats_sync import problem_of_sync
 from services.cli.setup import MIGRATIONS
 from services.executors.registry import BUILT_IN
 from shared.bus.address import connect
@@ -31,8 +32,13 @@ class Finding:
     detail: str
 
 
-async def examine(nats_url: str, database_url: str, data_dir: Path, replicas: int = 1) -> list[Finding]:
+async def examine(
+    nats_url: str, database_url: str, data_dir: Path, replicas: int = 1, monitoring_url: str | None = None
+) -> list[Finding]:
     findings = [await _postgres(database_url)]
+    if monitoring_url:
+        problem = await problem_of_sync(monitoring_url)
+        findings.append(Finding("JetStream", problem is None, problem or "syncs every write"))
     try:
         client = await connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
     except (nats.errors.Error, OSError, TimeoutError) as error:

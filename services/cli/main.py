@@ -46,6 +46,8 @@ def up(
     from services.cli.commands.up import up as start
     from services.cli.plan import Options
 
+    if os.environ.get("PIPEWRIGHT_PROFILE") == "production":
+        raise fail("'up' is for development: it serves a demo model. Use 'pipewright serve' in production.", EXIT_USAGE)
     options = Options(
         data_dir=data_dir_of(data_dir),
         port=port,

@@ -9,9 +9,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from typing import Any
 
-from shared.bus.address import read_address
+from shared.bus.address import AddressError, read_address
 from shared.logging import configure_logging
-from shared.settings import CommonSettings, SettingsError, read_settings
+from shared.settings import CommonSettings, SettingsError, describe, read_settings
 
 #: Allocations between two collections of the youngest objects, and so on for older ones.
 COLLECT_AFTER = (50_000, 20, 20)
@@ -44,21 +44,23 @@ def run_service_process(
     """Until a signal; settings come from the environment. Ends with status 2 when they are wrong."""
     import uvloop
 
-    try:
-        main = _make(service, node_types, on_ready)
-    except (SettingsError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201  # there is no log yet
-        raise SystemExit(2) from error
     # Messages make and drop many small objects; by default a tenth of the time would go into looking for cycles.
     gc.set_threshold(*COLLECT_AFTER)
-    uvloop.run(main)
+    try:
+        uvloop.run(_make(service, node_types, on_ready))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # there may be no log yet
+        raise SystemExit(2) from None
 
 
 def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None]) -> Coroutine[Any, Any, None]:
     package = "executors" if service == "worker" else service
     app = import_module(f"services.{package}.app")
     settings = _settings(package)
-    read_address(settings.nats_url)
+    try:
+        read_address(settings.nats_url)
+    except AddressError as error:
+        raise SettingsError(describe(type(settings), "nats_url", str(error))) from error
     configure_logging(service, settings.log_level, settings.log_format)
     if service == "worker":
         main: Coroutine[Any, Any, None] = app.run(settings, node_types, on_ready)
@@ -68,15 +70,19 @@ def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None])
 
 
 def _settings(package: str) -> CommonSettings:
+    return read_settings(settings_of(package))
+
+
+def settings_of(package: str) -> type[CommonSettings]:
+    """The kind of settings of a service, by the name of its package."""
     kinds = {
         "gateway": "GatewaySettings",
         "definition": "DefinitionSettings",
         "coordinator": "CoordinatorSettings",
         "executors": "ExecutorSettings",
     }
-    module = import_module(f"services.{package}.settings")
-    kind: type[CommonSettings] = getattr(module, kinds[package])
-    return read_settings(kind)
+    kind: type[CommonSettings] = getattr(import_module(f"services.{package}.settings"), kinds[package])
+    return kind
 
 
 def run_demo(module: str, port: int, on_ready: Callable[[], None]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from os import getpid
+from collections.abc import Iterator
 
 from pydantic import Field, SecretStr
 
-from shared.settings import DatabaseSettings
+from shared.settings import DatabaseSettings, Weakness, weakness_of_key
 
 
 class CoordinatorSettings(DatabaseSettings):
@@ -17,14 +16,24 @@ class CoordinatorSettings(DatabaseSettings):
         description="Signs the tokens of attempts; the same for all coordinators",
         examples=["$(openssl rand -hex 32)"],
     )
-    coordinator_name: str = Field(default_factory=lambda: f"coordinator-{socket.gethostname()}-{getpid()}")
     window_fast: int = Field(
         default=256,
         ge=1,
+        le=100_000,
         description="Nodes of a fast type that one run may have out at once",
         examples=["256"],
     )
     lease_s: float = Field(
-        default=30.0, ge=5, description="A worker that is silent for so long has died", examples=["30"]
+        default=30.0,
+        ge=5,
+        le=3600,
+        description="Seconds; a worker that is silent for so long has died",
+        examples=["30"],
     )
-    sweep_s: float = Field(default=2.0, gt=0, description="Time between two sweeps of the reconciler", examples=["2"])
+    sweep_s: float = Field(
+        default=2.0, gt=0, le=60, description="Seconds between two sweeps of the reconciler", examples=["2"]
+    )
+
+    def weaknesses(self) -> Iterator[Weakness]:
+        yield from super().weaknesses()
+        yield from weakness_of_key("secret", self.secret)

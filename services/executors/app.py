@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -25,13 +26,20 @@ from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
 from shared.logging import configure_logging
 from shared.service import OnReady, run_service
-from shared.settings import read_settings
+from shared.settings import SettingsError, read_settings
 from shared.tasks import Tasks, watched
 
 
 def serve_forever(*node_types: NodeType) -> None:
-    """A worker process of types from outside the tree, until SIGTERM; settings come from the environment."""
-    settings = read_settings(ExecutorSettings)
+    """A worker process of types from outside the tree, until SIGTERM; settings come from the environment.
+
+    Ends with status 2 when they are wrong.
+    """
+    try:
+        settings = read_settings(ExecutorSettings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # there is no log yet
+        raise SystemExit(2) from None
     configure_logging("worker", settings.log_level, settings.log_format)
     asyncio.run(serve(settings, node_types, lambda: None))
 

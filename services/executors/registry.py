@@ -8,6 +8,7 @@ from importlib import import_module
 from services.executors.kit.node_type import NodeType
 from services.executors.settings import ExecutorSettings
 from shared.contracts import subjects
+from shared.settings import SettingsError
 
 BUILT_IN = ("text", "http_request", "llm", "condition", "transform")
 #: Type -> internal types that its workers serve beside it: work of the coordinators' own.
@@ -15,7 +16,7 @@ BESIDE: Mapping[str, tuple[str, ...]] = {"http_request": (subjects.WEBHOOK,)}
 INTERNAL = frozenset(name for names in BESIDE.values() for name in names)
 
 
-class UnknownTypeError(ValueError):
+class UnknownTypeError(SettingsError):
     """A worker was asked to serve a type that does not come with Pipewright."""
 
 

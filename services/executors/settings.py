@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
 from os import getpid
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,7 +13,13 @@ from pydantic import AliasChoices, Field, PositiveInt, SecretStr, field_validato
 from pydantic_settings import NoDecode
 
 from services.executors.kit.addresses import read_allowed
-from shared.settings import CommonSettings
+from shared.settings import CommonSettings, Weakness
+from shared.weakness import is_this_machine
+
+#: Providers with a key, which must not travel in plain text.
+KEYED = ("openrouter", "xai", "openai")
+#: What `pipewright up` calls its demo model.
+DEMO = "demo"
 
 
 def _worker_name() -> str:
@@ -24,14 +31,18 @@ def _key(variable: str) -> SecretStr | None:
     field: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices(variable, f"PIPEWRIGHT_{variable}"),
-        description="Key of the provider",
+        description="Key of the provider; with `PIPEWRIGHT_` before it, too",
+        examples=["sk-..."],
     )
     return field
 
 
 class ExecutorSettings(CommonSettings):
     worker_name: str = Field(
-        default_factory=_worker_name, pattern="^[A-Za-z0-9_-]{1,60}$", description="Unique among workers"
+        default_factory=_worker_name,
+        pattern="^[A-Za-z0-9_-]{1,60}$",
+        description="Unique among workers",
+        examples=["worker-llm-1"],
     )
     #: Node type -> pieces of work at the same time.
     slots: Annotated[dict[str, PositiveInt], NoDecode] = Field(
@@ -42,12 +53,14 @@ class ExecutorSettings(CommonSettings):
     #: Hosts, host:port pairs and networks that outbound requests may reach though they are not public.
     allow_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Addresses that are not public and may be reached all the same",
+        description="Hosts, host:port pairs and networks that are not public and may be reached all the same",
         examples=["127.0.0.1:8099,10.1.0.0/16"],
     )
-    llm_provider: str = Field(default="openrouter", description="Used when a node names none", examples=["openrouter"])
+    llm_provider: str = Field(
+        default="openrouter", description="Provider, when a node names none", examples=["openrouter"]
+    )
     llm_model: str | None = Field(
-        default=None, description="Used when a node names none", examples=["openai/gpt-5-mini"]
+        default=None, description="Model of that provider, when a node names none", examples=["openai/gpt-5-mini"]
     )
     openrouter_api_key: SecretStr | None = _key("OPENROUTER_API_KEY")
     xai_api_key: SecretStr | None = _key("XAI_API_KEY")
@@ -55,7 +68,7 @@ class ExecutorSettings(CommonSettings):
     #: Provider -> base URL, to add a provider or to move one.
     llm_urls: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
-        description="Base URLs by provider name",
+        description="Base URLs by provider name, to add a provider or to move one",
         examples=["ollama=http://127.0.0.1:11434/v1,vllm=http://gpu:8000/v1"],
     )
 
@@ -87,6 +100,28 @@ class ExecutorSettings(CommonSettings):
         parts = tuple(part.strip() for part in value.split(",") if part.strip())
         read_allowed(parts)
         return parts
+
+    def weaknesses(self) -> Iterator[Weakness]:
+        yield from super().weaknesses()
+        for text in self.allow_addresses:
+            if weakness := _weakness_of_allowed(text):
+                yield "allow_addresses", f"'{text}' {weakness}"
+        if self.llm_provider == DEMO or DEMO in self.llm_urls:
+            field = "llm_provider" if self.llm_provider == DEMO else "llm_urls"
+            yield field, "names the demo model"
+        for name in KEYED:
+            if self.llm_urls.get(name, "").startswith("http://"):
+                yield "llm_urls", f"the key of '{name}' would travel without TLS: its URL begins with http://"
+
+
+def _weakness_of_allowed(text: str) -> str | None:
+    """One service inside is what the setting is for; a whole network, or all ports of a host, is too much."""
+    if "/" in text:
+        return "is a whole network: name each service as host:port"
+    ((host, port),) = read_allowed([text]).hosts
+    if is_this_machine(host):
+        return "is the worker's own machine, or where clouds keep its secrets"
+    return "opens every port: name each service as host:port" if port is None else None
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from shared.settings import DatabaseSettings
+from shared.settings import HOST_PATTERN, DatabaseSettings, Weakness, weakness_of_key
 
 
 class GatewaySettings(DatabaseSettings):
-    host: str = Field(default="127.0.0.1", description="Address to listen on", examples=["0.0.0.0"])  # noqa: S104  # an example
+    host: str = Field(
+        default="127.0.0.1",
+        pattern=HOST_PATTERN,
+        description="Address to listen on",
+        examples=["0.0.0.0"],  # noqa: S104  # an example
+    )
     port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on", examples=["8080"])
     #: The first admin key; may have any form.
     api_key: SecretStr | None = Field(
@@ -27,7 +34,7 @@ class GatewaySettings(DatabaseSettings):
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Web pages of these origins may call; none by default",
+        description="Web pages of these origins may call",
         examples=["https://app.example.com,https://admin.example.com"],
     )
 
@@ -36,4 +43,24 @@ class GatewaySettings(DatabaseSettings):
     def _read_origins(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        origins = tuple(part.strip() for part in value.split(",") if part.strip())
+        for origin in origins:
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError(f"'{origin}' is no origin, such as https://app.example.com")
+        return origins
+
+    def weaknesses(self) -> Iterator[Weakness]:
+        yield from super().weaknesses()
+        yield from weakness_of_key("api_key", self.api_key)
+        for origin in self.cors_origins:
+            if origin == "*":
+                yield "cors_origins", "lets pages of every origin call"
+            elif not origin.startswith("https://"):
+                yield "cors_origins", f"'{origin}' is not https, so that anybody on its way could change its pages"
+
+
+def _is_origin(text: str) -> bool:
+    """Scheme, host and perhaps a port, and nothing else; raises ValueError when the port is none."""
+    parts = urlsplit(text)
+    has_more = parts.path or parts.query or parts.fragment or parts.username
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not has_more

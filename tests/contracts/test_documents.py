@@ -38,7 +38,8 @@ def test_what_is_committed_is_what_the_code_says(name: str):
 
 
 def test_no_schema_is_left_of_a_message_that_is_gone():
-    assert {f"schemas/{path.name}" for path in (DOCS / "schemas").iterdir()} == set(WRITTEN) - {"asyncapi.json"}
+    schemas = {name for name in WRITTEN if name.startswith("schemas/")}
+    assert {f"schemas/{path.name}" for path in (DOCS / "schemas").iterdir()} == schemas
 
 
 @pytest.mark.parametrize("name", MESSAGES)

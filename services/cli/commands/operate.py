@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,11 @@ from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json
 from shared.bus.topology import TopologyError
 from shared.postgres import MigrationError
+
+Monitoring = Annotated[
+    str | None,
+    typer.Option(envvar="PIPEWRIGHT_NATS_MONITORING_URL", help="Monitoring port of NATS, such as http://nats:8222"),
+]
 
 
 def serve(
@@ -56,13 +62,22 @@ def migrate(as_json: Json = False, data_dir: DataDir = None) -> None:
 
 def topology(
     replicas: Replicas = 1,
+    monitoring_url: Monitoring = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make or update streams, consumers and buckets; prints what differs, and is safe to run twice."""
+    """Make or update streams, consumers and buckets; prints what differs, and is safe to run twice.
+
+    With PIPEWRIGHT_PROFILE=production it refuses a server that is known to acknowledge before a write is on disk.
+    """
+    from services.cli.nats_sync import problem_of_sync
     from services.cli.setup import make_topology
 
     url = nats_url_of(data_dir_of(data_dir))
+    if monitoring_url and os.environ.get("PIPEWRIGHT_PROFILE") == "production":
+        problem = asyncio.run(problem_of_sync(monitoring_url))
+        if problem:
+            raise fail(f"not in production: {problem}")
     try:
         differences = asyncio.run(make_topology(url, replicas))
     except TopologyError as error:
@@ -78,12 +93,16 @@ def topology(
             OUT.print(str(one))
 
 
-def doctor(replicas: Replicas = 1, as_json: Json = False, data_dir: DataDir = None) -> None:
+def doctor(
+    replicas: Replicas = 1, monitoring_url: Monitoring = None, as_json: Json = False, data_dir: DataDir = None
+) -> None:
     """Check everything; says what is wrong and what to do. Exit code 1 when anything is wrong."""
     from services.cli.doctor import examine
 
     folder = data_dir_of(data_dir)
-    findings = asyncio.run(examine(nats_url_of(folder), database_url_of(folder), Path(folder), replicas))
+    findings = asyncio.run(
+        examine(nats_url_of(folder), database_url_of(folder), Path(folder), replicas, monitoring_url)
+    )
     if as_json:
         print_json([{"check": one.check, "is_good": one.is_good, "detail": one.detail} for one in findings])
     else:

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.settings import ExecutorSettings
+from shared.settings import SettingsError, describe
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,24 @@ def _key(key: SecretStr | None) -> SecretStr | None:
 
 
 class Providers:
-    """Finds the provider and the model of a node; raises PermanentNodeError with the setting to change."""
+    """Finds the provider and the model of a node; raises PermanentNodeError with the setting to change.
+
+    A default that is not known raises SettingsError at once.
+    """
 
     def __init__(self, settings: ExecutorSettings) -> None:
         self._known = read_providers(settings)
         self._default = settings.llm_provider
         self._default_model = settings.llm_model
+        if self._default not in self._known:
+            raise SettingsError(
+                describe(
+                    ExecutorSettings,
+                    "llm_provider",
+                    f"there is no provider '{self._default}'. Known are: {', '.join(sorted(self._known))}; "
+                    "PIPEWRIGHT_LLM_URLS adds one",
+                )
+            )
 
     def base_urls(self) -> list[str]:
         return [provider.base_url for provider in self._known.values()]

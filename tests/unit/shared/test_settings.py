@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from services.cli.settings_docs import kinds, settings_document
 from shared.settings import CommonSettings, DatabaseSettings, SettingsError, read_settings
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +51,7 @@ def test_a_wrong_variable_is_named_with_an_example(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as refused:
         read_settings(CommonSettings)
-    assert str(refused.value).startswith(f"{variable}: String should match pattern")
+    assert str(refused.value).startswith(f"{variable}: Input should be '")
     assert str(refused.value).endswith(example)
 
 
@@ -71,6 +76,34 @@ def test_settings_do_not_change():
         read_settings(CommonSettings).nats_url = "nats://elsewhere"  # type: ignore[misc]  # the test's point
 
 
-@pytest.mark.parametrize("kind", [CommonSettings, DatabaseSettings])
-def test_every_setting_can_show_an_example(kind: type[CommonSettings]):
-    assert all(field.examples for field in kind.model_fields.values())
+@pytest.mark.parametrize("kind", kinds().values(), ids=kinds())
+def test_every_setting_says_what_it_does_and_shows_an_example(kind: type[CommonSettings]):
+    assert [name for name, field in kind.model_fields.items() if not (field.examples and field.description)] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PIPEWRIGHT_NATS_URL", "nats.example.com:4222"),
+        ("PIPEWRIGHT_NATS_URL", "http://user:s3cret@nats:4222"),
+        ("PIPEWRIGHT_NATS_URL", "nats://user:s3cret@nats:port"),
+        ("PIPEWRIGHT_NATS_URL", "nats://user:s3cret@"),
+        ("PIPEWRIGHT_DATABASE_URL", "pipewright:s3cret@postgres"),
+        ("PIPEWRIGHT_DATABASE_URL", "postgresql://u:s3cret@postgres/p?nonsense=s3cret"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, variable: str, value: str):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        read_settings(DatabaseSettings)
+    assert str(refused.value).startswith(f"{variable}: ")
+    assert "s3cret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_every_variable_in_the_code_is_in_the_table():
+    table = settings_document()
+    texts = [path.read_text() for folder in ("services", "shared") for path in (ROOT / folder).rglob("*.py")]
+    used = {name for text in texts for name in re.findall(r"\bPIPEWRIGHT_[A-Z_]+[A-Z]\b", text)}
+    assert len(used) > 10
+    assert {name for name in used if f"`{name}`" not in table} == set()

@@ -37,6 +37,8 @@ spec:
           {{- include "pipewright.container" .root | nindent 10 }}
           env:
             - {name: PIPEWRIGHT_LOG_LEVEL, value: {{ .root.Values.logLevel }}}
+            - {name: PIPEWRIGHT_PROFILE, value: {{ .root.Values.profile }}}
+            - {name: PIPEWRIGHT_TRUSTED_NETWORK, value: {{ .root.Values.trustedNetwork | quote }}}
             {{- range $name, $value := .env }}
             - {name: {{ $name }}, value: {{ $value | quote }}}
             {{- end }}

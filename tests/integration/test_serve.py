@@ -1,0 +1,130 @@
+"""`pipewright serve`: a setting that cannot be used ends the start at once, in words."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ports import free_port
+from tests.servers import monitored_nats_server
+from tests.stack import PIPEWRIGHT, clean_environment
+
+SECRET = "a secret of at least thirty-two characters"
+
+
+def serve(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PIPEWRIGHT, *arguments],
+        env=clean_environment() | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value", "words"),
+    [
+        ("gateway", "PIPEWRIGHT_PORT", "http", "unable to parse string as an integer"),
+        ("gateway", "PIPEWRIGHT_API_KEY", "s3cret", "is shorter than 8 characters"),
+        ("gateway", "PIPEWRIGHT_CORS_ORIGINS", "app.example.com", "'app.example.com' is no origin"),
+        ("definition", "PIPEWRIGHT_DATABASE_URL", "postgres:s3cret", "is no URL of a Postgres database"),
+        ("definition", "PIPEWRIGHT_NATS_URL", "tls://u:s3cret@nats?ca=/no/such/file", "cannot be read"),
+        ("definition", "PIPEWRIGHT_NATS_URL", "nats://u:s3cret@nats?tls=1", "takes ?ca=FILE only"),
+        ("coordinator", "PIPEWRIGHT_SECRET", "", "is not set, and has no default"),
+        ("coordinator", "PIPEWRIGHT_SECRET", "s3cret", "is shorter than 32 characters"),
+        ("coordinator", "PIPEWRIGHT_LEASE_S", "nan", "less than or equal to 3600"),
+        ("worker", "PIPEWRIGHT_SLOTS", "llm", "not of the form name=value"),
+        ("worker", "PIPEWRIGHT_LLM_PROVIDER", "opnai", "there is no provider 'opnai'. Known are: ollama, openai"),
+        ("worker", "PIPEWRIGHT_LLM_URLS", "https://u:s3cret@host", "not of the form name=value"),
+    ],
+)
+def test_a_wrong_value_is_one_clear_line(service: str, variable: str, value: str, words: str) -> None:
+    types = ["--types", "llm"] if service == "worker" else []
+
+    done = serve("serve", service, *types, **{"PIPEWRIGHT_SECRET": SECRET, variable: value})
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{variable}: ")
+    assert words in line
+    assert f" Example: {variable}=" in line
+    assert "s3cret" not in line
+
+
+def test_an_unknown_type_is_one_clear_line() -> None:
+    done = serve("serve", "worker", "--types", "txt")
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("There is no node type txt. Known are: text,")
+
+
+@pytest.mark.parametrize(
+    ("service", "variables"),
+    [
+        ("gateway", ["NATS_URL", "DATABASE_URL", "API_KEY", "CORS_ORIGINS"]),
+        ("coordinator", ["NATS_URL", "DATABASE_URL", "SECRET"]),
+        ("worker", ["NATS_URL", "ALLOW_ADDRESSES", "LLM_PROVIDER"]),
+    ],
+)
+def test_production_names_every_unsafe_value(service: str, variables: list[str]) -> None:
+    types = ["--types", "llm"] if service == "worker" else []
+    unsafe = {
+        "API_KEY": "s3cret-s3cret",
+        "SECRET": "s3cret" * 6,
+        "CORS_ORIGINS": "*",
+        "ALLOW_ADDRESSES": "127.0.0.1:8099",
+        "LLM_PROVIDER": "demo",
+    }
+
+    done = serve(
+        "serve", service, *types, PIPEWRIGHT_PROFILE="production", **{f"PIPEWRIGHT_{k}": v for k, v in unsafe.items()}
+    )
+
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [f"PIPEWRIGHT_{name}" for name in variables]
+    assert "s3cret" not in done.stderr
+
+
+def test_a_stack_with_a_demo_model_is_not_for_production(tmp_path: Path) -> None:
+    done = serve("up", "--data-dir", str(tmp_path), PIPEWRIGHT_PROFILE="production")
+
+    assert done.returncode == 2
+    assert "'up' is for development" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("is_synced", "profile", "words"),
+    [
+        (False, "production", "JetStream acknowledges writes before they are on disk"),
+        (False, "development", None),
+        (True, "production", None),
+    ],
+)
+async def test_production_makes_no_streams_on_a_server_that_does_not_sync(
+    tmp_path: Path, is_synced: bool, profile: str, words: str | None
+) -> None:
+    async with monitored_nats_server(tmp_path, is_synced=is_synced) as (url, monitoring):
+        settings = {"PIPEWRIGHT_NATS_URL": url, "PIPEWRIGHT_NATS_MONITORING_URL": monitoring}
+
+        done = await asyncio.to_thread(serve, "topology", PIPEWRIGHT_PROFILE=profile, **settings)
+
+    assert done.returncode == (0 if words is None else 1)
+    assert ("stream RUN_REQUESTS" in done.stdout) == (words is None)
+    if words is not None:
+        assert words in done.stderr
+        assert "sync_interval: always" in done.stderr
+
+
+def test_a_monitoring_port_that_does_not_answer_is_no_proof() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    settings = {"PIPEWRIGHT_NATS_URL": "nats://127.0.0.1:1", "PIPEWRIGHT_NATS_MONITORING_URL": address}
+
+    done = serve("topology", PIPEWRIGHT_PROFILE="production", **settings)
+
+    assert done.returncode == 1
+    assert "did not tell whether writes are synced" in done.stderr
