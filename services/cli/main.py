@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands import keys, nats_users, operate, pipelines, runs
+from services.cli.commands import keys, nats_users, operate, pipelines, prune, runs
 from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_USAGE, OUT, fail, make_table, print_json
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(pipelines.apply)
 app.command()(runs.run)
+runs.runs_app.command()(prune.prune)
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(pipelines.pipelines_app, name="pipelines")
 app.command()(pipelines.types)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.coordinator.leases import Leases
 from services.coordinator.reconciler import Reconciler
 from services.coordinator.request_loop import RequestLoop
 from services.coordinator.results import ResultReader
+from services.coordinator.retention import Retention
 from services.coordinator.settings import CoordinatorSettings
 from services.coordinator.settler import Settler
 from services.coordinator.settling_loop import SettlingLoop
@@ -84,6 +86,8 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
         windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run(),
         webhooks.run(),
     ]  # fmt: skip
+    if settings.retention_days:
+        endless.append(Retention(pool, timedelta(days=settings.retention_days)).run())
     settling = SettlingLoop(results, ResultReader(jetstream, transfers, tokens), settler, webhooks)
     taking = RequestLoop(requests, starter, jetstream)
     async with Tasks(endless):

@@ -33,6 +33,13 @@ class CoordinatorSettings(DatabaseSettings):
     sweep_s: float = Field(
         default=2.0, gt=0, le=60, description="Seconds between two sweeps of the reconciler", examples=["2"]
     )
+    retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=36_500,
+        description="Days for which a run is kept after it ended, with all that belongs to it; 0 for ever",
+        examples=["90"],
+    )
 
     def weaknesses(self) -> Iterator[Weakness]:
         yield from super().weaknesses()

@@ -268,7 +268,10 @@ async def test_a_role_reads_its_own_schema_and_no_other(roles: dict[str, str], r
         ("coordinator", "UPDATE runs.attempts SET worker = 'me'"),
         ("coordinator", "DELETE FROM runs.audit"),
         ("coordinator", "DELETE FROM runs.pipeline_runs"),
+        ("coordinator", "DELETE FROM runs.node_results"),
         ("coordinator", "TRUNCATE runs.node_results"),
+        ("definition", "SELECT runs.delete_expired('30 days', 1, 1)"),
+        ("gateway", "SELECT runs.delete_expired('30 days', 1, 1)"),
         ("coordinator", "ALTER TABLE runs.node_results DISABLE TRIGGER ALL"),
         ("definition", "UPDATE definition.versions SET number = 2"),
         ("definition", "DELETE FROM definition.versions"),
@@ -280,6 +283,12 @@ async def test_a_role_reads_its_own_schema_and_no_other(roles: dict[str, str], r
 )
 async def test_a_role_cannot_remove_what_is_for_ever(roles: dict[str, str], role: str, statement: str) -> None:
     assert not await is_allowed(roles[role], statement)
+
+
+async def test_a_coordinator_deletes_whole_runs_that_ended_long_ago(roles: dict[str, str]) -> None:
+    assert await is_allowed(roles["coordinator"], "SELECT runs.delete_expired('1 day', 1, 1)")
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        await is_allowed(roles["coordinator"], "SELECT runs.delete_expired('23 hours', 1, 1)")
 
 
 async def tables_of(url: str, schema: str) -> list[str]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 from pydantic import ValidationError
 from rich.markup import escape
 
-from services.cli.address import data_dir_of, database_url_of
+from services.cli.database import in_database
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_REFUSED, EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, make_table, print_json
+from services.cli.output import EXIT_REFUSED, EXIT_USAGE, OUT, fail, make_table, print_json
 from shared.postgres import Connection
 
 if TYPE_CHECKING:
@@ -27,8 +22,6 @@ keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=T
 
 #: Keys read at once.
 PAGE = 200
-
-Value = TypeVar("Value")
 
 
 @keys_app.command()
@@ -53,7 +46,7 @@ def create(
     from services.gateway.api_key import MadeApiKey, digest_of, new_secret
 
     wanted, secret = _wanted(name, scopes, expires_in_days), new_secret()
-    made = _in_database(data_dir, lambda connection: key_store.insert_key(connection, wanted, digest_of(secret)))
+    made = in_database(data_dir, lambda connection: key_store.insert_key(connection, wanted, digest_of(secret)))
     shown = MadeApiKey(**made.model_dump(), key=secret)
     print_json(shown) if as_json else _show(shown)
 
@@ -83,7 +76,7 @@ def _show(made: MadeApiKey) -> None:
 @keys_app.command("list")
 def list_keys(as_json: Json = False, data_dir: DataDir = None) -> None:
     """All keys, newest first, times in UTC; the keys themselves are kept nowhere."""
-    keys = _in_database(data_dir, _all_keys)
+    keys = in_database(data_dir, _all_keys)
     if as_json:
         print_json([key.model_dump(mode="json") for key in keys])
         return
@@ -130,27 +123,8 @@ def revoke(key_id: Annotated[UUID, typer.Argument(help="As 'keys list' shows it"
     """Revoke a key for ever: every gateway refuses it within 5 seconds."""
     from services.gateway import key_store
 
-    revoked = _in_database(data_dir, lambda connection: key_store.revoke_key(connection, key_id))
+    revoked = in_database(data_dir, lambda connection: key_store.revoke_key(connection, key_id))
     if revoked is None:
         raise fail(f"there is no key {key_id}. 'pipewright keys list' shows all.", EXIT_REFUSED)
     key, _ = revoked
     OUT.print(f"key {key.id} ({key.name}) was revoked at {_time(key.revoked_at)} UTC", markup=False)
-
-
-def _in_database(data_dir: Path | None, use: Callable[[Connection], Awaitable[Value]]) -> Value:
-    """Connect, use the connection, close; what goes wrong is told in words."""
-    url = database_url_of(data_dir_of(data_dir))
-
-    async def main() -> Value:
-        options: dict[str, Any] = {"connect_timeout": 10, "application_name": "pipewright-keys"}
-        async with await psycopg.AsyncConnection.connect(
-            url, autocommit=True, row_factory=dict_row, options="-c timezone=UTC", **options
-        ) as connection:
-            return await use(connection)
-
-    try:
-        return asyncio.run(main())
-    except psycopg.errors.UndefinedTable as error:
-        raise fail("the database has no table of keys yet. Run 'pipewright migrate'.", EXIT_UNAVAILABLE) from error
-    except psycopg.OperationalError as error:
-        raise fail(f"Postgres does not answer: {str(error).strip()}", EXIT_UNAVAILABLE) from error
