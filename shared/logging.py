@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import signal
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -44,8 +46,13 @@ def configure_logging(service: str, level: str = "INFO", form: str = "json") -> 
         else structlog.processors.JSONRenderer()
     )
     structlog.configure(
-        processors=[*shared_steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        # The level is asked for at each line, since a signal may change it.
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared_steps,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -62,6 +69,30 @@ def configure_logging(service: str, level: str = "INFO", form: str = "json") -> 
     for quiet in ("httpx", "httpcore", "uvicorn.access", "faststream"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def toggle_debug_on_signal() -> None:
+    """From now on SIGUSR1 lets this process tell everything, and the next one only what it is set to.
+
+    To be called in the event loop; until then the signal is ignored if `ignore_level_signal` was called.
+    """
+    usual = logging.getLogger().level
+
+    def toggle() -> None:
+        root, log = logging.getLogger(), get_logger(__name__)
+        if root.level == logging.DEBUG:
+            log.info("log level is set back", level_now=logging.getLevelName(usual))
+            root.setLevel(usual)
+        else:
+            root.setLevel(logging.DEBUG)
+            log.info("log level is raised by a signal", level_now="DEBUG")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle)
+
+
+def ignore_level_signal() -> None:
+    """Without a handler SIGUSR1 would end the process, also while it starts."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

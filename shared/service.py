@@ -10,7 +10,7 @@ from faststream import FastStream
 
 from shared.bus.connection import Bus
 from shared.health import serving_health
-from shared.logging import get_logger
+from shared.logging import get_logger, toggle_debug_on_signal
 from shared.postgres import Pool
 from shared.readiness import Readiness
 from shared.settings import CommonSettings
@@ -57,6 +57,7 @@ async def run_service(
     readiness = Readiness(bus, pool)
 
     async def start() -> None:
+        toggle_debug_on_signal()
         await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))
         await bus.connect()
         await stack.enter_async_context(watching(bus, readiness))

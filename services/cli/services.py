@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from shared.bus.address import AddressError, read_address
-from shared.logging import configure_logging
+from shared.logging import configure_logging, ignore_level_signal
 from shared.settings import CommonSettings, SettingsError, describe, read_settings
 
 #: Allocations between two collections of the youngest objects, and so on for older ones.
@@ -46,6 +46,7 @@ def run_service_process(
 
     # Messages make and drop many small objects; by default a tenth of the time would go into looking for cycles.
     gc.set_threshold(*COLLECT_AFTER)
+    ignore_level_signal()
     try:
         uvloop.run(_make(service, node_types, on_ready))
     except SettingsError as error:

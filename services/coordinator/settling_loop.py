@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from logging import DEBUG
 
 from nats.aio.msg import Msg
 
@@ -60,6 +61,8 @@ class SettlingLoop:
         while batch := await self._next():
             outcomes = [outcome for read in batch for outcome in read.outcomes]
             stored = await self._settler.settle(outcomes) if outcomes else []
+            if log.isEnabledFor(DEBUG):
+                _tell(outcomes)
             await self._room.acquire()
             task = asyncio.create_task(self._announce(stored, batch))
             self._announcing.add(task)
@@ -111,3 +114,10 @@ class SettlingLoop:
         finally:
             self._room.release()
             await self._pull.release(len(batch))
+
+
+def _tell(outcomes: list[Outcome]) -> None:
+    for one in outcomes:
+        log.debug(
+            "a result was settled", run_id=one.run_id, node_key=one.node_key, attempt=one.attempt, outcome=one.outcome
+        )

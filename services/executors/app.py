@@ -24,7 +24,7 @@ from shared.bus.transfers import Transfers
 from shared.clock import SystemClock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
-from shared.logging import configure_logging
+from shared.logging import configure_logging, ignore_level_signal
 from shared.service import OnReady, run_service
 from shared.settings import SettingsError, read_settings
 from shared.tasks import Tasks, watched
@@ -40,6 +40,7 @@ def serve_forever(*node_types: NodeType) -> None:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # there is no log yet
         raise SystemExit(2) from None
+    ignore_level_signal()
     configure_logging("worker", settings.log_level, settings.log_format)
     asyncio.run(serve(settings, node_types, lambda: None))
 

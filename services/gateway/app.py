@@ -27,6 +27,7 @@ from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
+from shared.logging import toggle_debug_on_signal
 from shared.postgres import make_pool
 from shared.readiness import Readiness
 from shared.service import OnReady, watching
@@ -95,6 +96,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
 
 async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
     """Until SIGTERM; requests that go on are answered first."""
+    toggle_debug_on_signal()
     bus = Bus(settings.nats_url, "gateway")
     app = make_app(settings, bus)
     config = uvicorn.Config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from logging import DEBUG
 
 import orjson
 from nats.aio.client import Client
@@ -89,6 +90,8 @@ class Worker:
             return Finished(message, None)
         if str(ready.run_id) in self._ended_runs:
             return Finished(message, None)
+        if log.isEnabledFor(DEBUG):
+            log.debug("work was taken", run_id=str(ready.run_id), node_key=ready.node_key, attempt=ready.attempt)
         delivered = deliveries(message)
         if delivered > MOST_DELIVERIES:
             return Finished(message, self._result(ready, worker_died(delivered)))
