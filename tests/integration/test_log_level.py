@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from tests.eventually import eventually
 from tests.integration.engine import SECRET, Engine
+from tests.integration.processes import serving
 from tests.ports import free_port
-from tests.stack import PIPEWRIGHT, clean_environment
 
 RAISED, SET_BACK, TAKEN = "log level is raised by a signal", "log level is set back", "work was taken"
-
-
-@dataclass
-class Service:
-    """A process and what it said."""
-
-    process: asyncio.subprocess.Process
-    path: Path
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        found = [orjson.loads(line) for line in self.path.read_bytes().splitlines() if line.startswith(b"{")]
-        return [line for line in found if line["event"] == event]
-
-    async def tells(self, event: str, times: int = 1) -> None:
-        await eventually(lambda: len(self.lines(event)) == times, f"'{event}' in {self.path.read_text()}")
-
-    def signal(self) -> None:
-        self.process.send_signal(signal.SIGUSR1)
-
-
-@asynccontextmanager
-async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Service]:
-    path = folder / "service.log"
-    with path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            PIPEWRIGHT, "serve", *arguments, env=clean_environment() | settings, stdout=log, stderr=log
-        )
-    service = Service(process, path)
-    try:
-        yield service
-    finally:
-        process.terminate()
-        # The gateway's server ends by the signal itself.
-        assert await process.wait() in (0, -signal.SIGTERM), path.read_text()
 
 
 @pytest.mark.parametrize("service", ["gateway", "definition", "coordinator"])

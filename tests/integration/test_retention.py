@@ -22,7 +22,7 @@ from shared.postgres import Pool, make_pool
 from tests.eventually import eventually
 from tests.integration.engine import Engine
 from tests.integration.hand_worker import completed
-from tests.integration.test_serve import serve
+from tests.integration.processes import command
 
 MONTH = timedelta(days=30)
 #: What belongs to a run, by the column that every such table has.
@@ -199,7 +199,7 @@ async def test_several_at_once_delete_each_run_once(engine: Engine, pool: Pool, 
     await many_runs(engine, 60, 2, days=40)
 
     def by_hand() -> int:
-        done = serve("runs", "prune", "--older-than", "30d", "--json", PIPEWRIGHT_DATABASE_URL=database_url)
+        done = command("runs", "prune", "--older-than", "30d", "--json", PIPEWRIGHT_DATABASE_URL=database_url)
         assert done.returncode == 0, done.stderr
         count: int = orjson.loads(done.stdout)["pipeline_runs"]
         return count
@@ -255,7 +255,7 @@ async def test_runs_prune_counts_before_it_deletes(engine: Engine, database_url:
     await many_runs(engine, 3, 2, days=40)
 
     def prune(*arguments: str) -> Any:
-        done = serve("runs", "prune", *arguments, "--json", PIPEWRIGHT_DATABASE_URL=database_url)
+        done = command("runs", "prune", *arguments, "--json", PIPEWRIGHT_DATABASE_URL=database_url)
         assert done.returncode == 0, done.stderr
         return orjson.loads(done.stdout)
 
@@ -269,7 +269,7 @@ async def test_runs_prune_counts_before_it_deletes(engine: Engine, database_url:
 
 @pytest.mark.parametrize("age", ["0d", "30", "12h", "-1d", "d", "99999w"])
 def test_runs_prune_refuses_what_is_no_age(age: str) -> None:
-    done = serve("runs", "prune", f"--older-than={age}", PIPEWRIGHT_DATABASE_URL="postgresql://127.0.0.1:1/none")
+    done = command("runs", "prune", f"--older-than={age}", PIPEWRIGHT_DATABASE_URL="postgresql://127.0.0.1:1/none")
 
     assert done.returncode == 2
     assert f"--older-than {age}: write it as 30d, 6w or 1y" in done.stderr

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.integration.processes import command
 from tests.ports import free_port
 from tests.servers import monitored_nats_server
-from tests.stack import PIPEWRIGHT, clean_environment
 
 SECRET = "a secret of at least thirty-two characters"
-
-
-def serve(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PIPEWRIGHT, *arguments],
-        env=clean_environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +34,7 @@ def serve(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_value_is_one_clear_line(service: str, variable: str, value: str, words: str) -> None:
     types = ["--types", "llm"] if service == "worker" else []
 
-    done = serve("serve", service, *types, **{"PIPEWRIGHT_SECRET": SECRET, variable: value})
+    done = command("serve", service, *types, **{"PIPEWRIGHT_SECRET": SECRET, variable: value})
 
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -57,7 +45,7 @@ def test_a_wrong_value_is_one_clear_line(service: str, variable: str, value: str
 
 
 def test_an_unknown_type_is_one_clear_line() -> None:
-    done = serve("serve", "worker", "--types", "txt")
+    done = command("serve", "worker", "--types", "txt")
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("There is no node type txt. Known are: text,")
@@ -81,7 +69,7 @@ def test_production_names_every_unsafe_value(service: str, variables: list[str])
         "LLM_PROVIDER": "demo",
     }
 
-    done = serve(
+    done = command(
         "serve", service, *types, PIPEWRIGHT_PROFILE="production", **{f"PIPEWRIGHT_{k}": v for k, v in unsafe.items()}
     )
 
@@ -91,7 +79,7 @@ def test_production_names_every_unsafe_value(service: str, variables: list[str])
 
 
 def test_a_stack_with_a_demo_model_is_not_for_production(tmp_path: Path) -> None:
-    done = serve("up", "--data-dir", str(tmp_path), PIPEWRIGHT_PROFILE="production")
+    done = command("up", "--data-dir", str(tmp_path), PIPEWRIGHT_PROFILE="production")
 
     assert done.returncode == 2
     assert "'up' is for development" in done.stderr
@@ -111,7 +99,7 @@ async def test_production_makes_no_streams_on_a_server_that_does_not_sync(
     async with monitored_nats_server(tmp_path, is_synced=is_synced) as (url, monitoring):
         settings = {"PIPEWRIGHT_NATS_URL": url, "PIPEWRIGHT_NATS_MONITORING_URL": monitoring}
 
-        done = await asyncio.to_thread(serve, "topology", PIPEWRIGHT_PROFILE=profile, **settings)
+        done = await asyncio.to_thread(command, "topology", PIPEWRIGHT_PROFILE=profile, **settings)
 
     assert done.returncode == (0 if words is None else 1)
     assert ("stream RUN_REQUESTS" in done.stdout) == (words is None)
@@ -124,7 +112,7 @@ def test_a_monitoring_port_that_does_not_answer_is_no_proof() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     settings = {"PIPEWRIGHT_NATS_URL": "nats://127.0.0.1:1", "PIPEWRIGHT_NATS_MONITORING_URL": address}
 
-    done = serve("topology", PIPEWRIGHT_PROFILE="production", **settings)
+    done = command("topology", PIPEWRIGHT_PROFILE="production", **settings)
 
     assert done.returncode == 1
     assert "did not tell whether writes are synced" in done.stderr
