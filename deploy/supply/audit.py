@@ -43,4 +43,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all([audit(sys.argv[1], lock) for lock in sys.argv[2:]]) else 1)
+    results = [audit(sys.argv[1], lock) for lock in sys.argv[2:]]
+    sys.exit(0 if all(results) else 1)
