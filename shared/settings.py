@@ -42,8 +42,8 @@ class CommonSettings(BaseSettings):
     )
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
-        description="NATS, credentials and all; the servers of a cluster one after another with commas; `tls://...` for "
-        "TLS, with `?ca=FILE` for an authority of your own",
+        description="NATS, credentials and all; the servers of a cluster one after another with commas; `tls://...` "
+        "for TLS, with `?ca=FILE` for an authority of your own",
         examples=["nats://user:password@nats:4222"],
     )
     health_port: int = Field(
@@ -69,21 +69,25 @@ class CommonSettings(BaseSettings):
     @field_validator("nats_url")
     @classmethod
     def _is_nats_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        # A port that is none raises here.
-        if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.port == 0:
-            raise ValueError("is no nats:// or tls:// URL of one server")
+        for url in value.split(","):
+            parts = urlsplit(url.strip())
+            # A port that is none raises here.
+            if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.port == 0:
+                raise ValueError("is no nats:// or tls:// URL, or several with commas between them")
         return value
 
     def weaknesses(self) -> Iterator[Weakness]:
         """What production refuses; each kind of settings adds its own."""
-        parts = urlsplit(self.nats_url)
+        servers = [urlsplit(url.strip()) for url in self.nats_url.split(",")]
+        # All take the credentials and the scheme of the first.
+        parts = servers[0]
         secret = parts.password or parts.username
         if secret is None:
             yield "nats_url", "holds no user and password"
         elif weakness := weakness_of_secret(unquote(secret), SHORTEST_PASSWORD):
             yield "nats_url", f"has a password that {weakness}"
-        if parts.scheme != "tls" and not self.trusted_network and not is_this_machine(parts.hostname or ""):
+        is_remote = not all(is_this_machine(server.hostname or "") for server in servers)
+        if parts.scheme != "tls" and is_remote and not self.trusted_network:
             yield (
                 "nats_url",
                 "reaches another host without TLS: begin it with tls://, or set PIPEWRIGHT_TRUSTED_NETWORK",

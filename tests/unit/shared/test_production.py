@@ -34,6 +34,7 @@ UNSAFE = [
     ("coordinator", "NATS_URL", "tls://token@nats:4222", "is shorter than 16 characters"),
     ("coordinator", "NATS_URL", f"nats://service:{PASSWORD}@nats:4222", "without TLS"),
     ("coordinator", "NATS_URL", f"nats://service:{PASSWORD}@10.0.0.7:4222", "without TLS"),
+    ("coordinator", "NATS_URL", f"nats://service:{PASSWORD}@127.0.0.1:4222,nats://nats-2:4222", "without TLS"),
     ("definition", "DATABASE_URL", "", "holds no password"),
     ("definition", "DATABASE_URL", "postgresql://service@postgres/p?sslmode=verify-full", "holds no password"),
     ("definition", "DATABASE_URL", "postgresql://s:postgres@postgres/p?sslmode=verify-ca", "is a well-known value"),
