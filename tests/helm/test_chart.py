@@ -157,6 +157,16 @@ def test_production_has_three_coordinators_and_tls(production: Objects):
     assert rule == {"hosts": ["pipewright.example.com"], "secretName": "pipewright-tls"}
 
 
+def test_every_service_knows_its_profile(objects: Objects, production: Objects):
+    expected = "production" if objects == production else "development"
+    for (kind, name), one in objects.items():
+        if kind == "Deployment":
+            [container] = one["spec"]["template"]["spec"]["containers"]
+            values = {item["name"]: item.get("value") for item in container["env"]}
+            told = values["PIPEWRIGHT_PROFILE"], values["PIPEWRIGHT_TRUSTED_NETWORK"]
+            assert told == (expected, "false"), name
+
+
 @pytest.mark.parametrize(("name", "node_type"), EXECUTORS.items())
 def test_keda_scales_each_type_by_the_lag_of_its_consumer(production: Objects, name: str, node_type: str):
     scaled = production["ScaledObject", f"executor-{name}"]["spec"]

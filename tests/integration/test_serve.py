@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.integration.processes import command
@@ -100,7 +101,11 @@ async def test_production_makes_no_streams_on_a_server_that_does_not_sync(
         settings = {"PIPEWRIGHT_NATS_URL": url, "PIPEWRIGHT_NATS_MONITORING_URL": monitoring}
 
         done = await asyncio.to_thread(command, "topology", PIPEWRIGHT_PROFILE=profile, **settings)
+        nobody = "postgresql://127.0.0.1:1/none"
+        doctor = await asyncio.to_thread(command, "doctor", "--json", PIPEWRIGHT_DATABASE_URL=nobody, **settings)
 
+    [found] = [one for one in orjson.loads(doctor.stdout) if one["check"] == "JetStream"]
+    assert found["is_good"] is is_synced
     assert done.returncode == (0 if words is None else 1)
     assert ("stream RUN_REQUESTS" in done.stdout) == (words is None)
     if words is not None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
+from secrets import token_hex
 
 import pytest
+import yaml
 
 from services.cli.settings_docs import kinds
 from shared.settings import SettingsError, read_settings
@@ -23,6 +27,8 @@ SAFE = {
     "PIPEWRIGHT_LLM_PROVIDER": "vllm",
 }
 POSTGRES = f"postgresql://service:{PASSWORD}@postgres/pipewright"
+
+COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())["services"]
 
 #: Service, variable, an unsafe value, and words of what is said of it.
 UNSAFE = [
@@ -111,6 +117,19 @@ def test_a_network_that_is_said_to_be_trusted_needs_no_tls(monkeypatch: pytest.M
     monkeypatch.setenv("PIPEWRIGHT_NATS_URL", f"nats://s:{PASSWORD}@nats:4222")
     monkeypatch.setenv("PIPEWRIGHT_DATABASE_URL", POSTGRES)
     assert read_settings(kinds()["definition"]).trusted_network
+
+
+@pytest.mark.parametrize("service", [name for name, part in COMPOSE.items() if part.get("command", [""])[0] == "serve"])
+def test_compose_is_fit_for_production_with_random_secrets(monkeypatch: pytest.MonkeyPatch, service: str):
+    """Every variable without a default is a secret: deploy/make-env.sh writes 32 random bytes, as hex."""
+    for name in SAFE:
+        monkeypatch.delenv(name)
+    for name, value in COMPOSE[service]["environment"].items():
+        filled = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:\?.*?\}", lambda _: token_hex(32), filled))
+    monkeypatch.setenv("PIPEWRIGHT_PROFILE", "production")
+    kind = COMPOSE[service]["command"][1]
+    assert read_settings(kinds()[kind]).profile == "production"
 
 
 def test_all_findings_are_told_at_once_and_without_a_secret(monkeypatch: pytest.MonkeyPatch):
