@@ -23,13 +23,16 @@ from tests.eventually import eventually
 from tests.integration.engine import Engine
 from tests.integration.hand_worker import completed
 from tests.integration.processes import serving
+from tests.permitted import make_roles
 from tests.servers import nats_server, postgres_server
 
 WORDS = {"key": "a", "type": "text", "config": {"content": "{{ input.word }}"}}
 
 
 async def dump(database_url: str, file: Path) -> None:
-    """As docs/operations.md says."""
+    """As docs/operations.md says, of a database whose services have roles of their own."""
+    await asyncio.to_thread(make_roles, database_url)
+    assert not any((await migrate_all(database_url)).values())
     await run("pg_dump", "--format=custom", f"--file={file}", f"--dbname={database_url}")
 
 
@@ -45,6 +48,8 @@ async def restored(folder: Path, file: Path) -> AsyncIterator[str]:
     folder.mkdir()
     async with postgres_server(folder) as state:
         await eventually(lambda: is_made(state), "the database")
+        # What was granted to them is in the dump; they are not.
+        await asyncio.to_thread(make_roles, state.database_url)
         await run("pg_restore", "--exit-on-error", f"--dbname={state.database_url}", str(file))
         assert not any((await migrate_all(state.database_url)).values())
         yield state.database_url
