@@ -42,7 +42,8 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/integration tests/e2e tests/faults -m "not containers"
+	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 2 --dist loadfile
+	@$(BIN)/pytest tests/faults
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
@@ -89,8 +90,8 @@ bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSO
 
 .PHONY: lock
 lock: ## Write the lock files anew from pyproject.toml (needs uv)
-	$(LOCK) pyproject.toml --extra local --extra dev -o requirements.lock
-	$(LOCK) pyproject.toml -c requirements.lock -o deploy/requirements.lock
+	$(LOCK) pyproject.toml --extra local --extra traces --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra traces -c requirements.lock -o deploy/requirements.lock
 	$(LOCK) deploy/helm/requirements.in -c requirements.lock -o deploy/helm/requirements.lock
 	$(LOCK) deploy/supply/requirements.in -c requirements.lock -o deploy/supply/requirements.lock
 	grep -o '"hatchling==[^"]*"' pyproject.toml | head -1 | tr -d '"' | $(LOCK) - -o deploy/build.lock

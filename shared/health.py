@@ -1,4 +1,5 @@
-"""Answers whoever watches over a process: `/live` while its event loop turns, `/ready` while it can do its work."""
+"""Answers whoever watches over a process: `/live` while its event loop turns, `/ready` while it can do its work;
+`/metrics` for Prometheus."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -31,7 +33,10 @@ def make_health_app(readiness: Readiness) -> Starlette:
         problems = readiness.problems()
         return JSONResponse({"status": ", ".join(problems) or "ready"}, 503 if problems else 200)
 
-    return Starlette(routes=[Route("/live", live), Route("/ready", ready)])
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/live", live), Route("/ready", ready), Route("/metrics", metrics)])
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from faststream import FastStream
 from shared.bus.connection import Bus
 from shared.health import serving_health
 from shared.logging import get_logger, toggle_debug_on_signal
+from shared.metrics import count_loop, watch_pool
 from shared.postgres import Pool
 from shared.readiness import Readiness
 from shared.settings import CommonSettings
@@ -18,6 +19,9 @@ from shared.tasks import Tasks
 from shared.watchdog import Watchdog
 
 log = get_logger(__name__)
+
+#: How often the event loop shows that it comes round.
+TICK_S = 0.5
 
 OnReady = Callable[[], None]
 
@@ -29,9 +33,12 @@ async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
     bus.on_heard(watchdog.heard)
 
     async def tick() -> None:
+        clock = asyncio.get_running_loop().time
         while True:
             watchdog.tick()
-            await asyncio.sleep(0.5)
+            expected = clock() + TICK_S
+            await asyncio.sleep(TICK_S)
+            count_loop(clock() - expected)
 
     async with Tasks([tick(), readiness.run()]):
         watchdog.start()
@@ -58,6 +65,8 @@ async def run_service(
 
     async def start() -> None:
         toggle_debug_on_signal()
+        if pool is not None:
+            watch_pool(pool.get_stats)
         await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))
         await bus.connect()
         await stack.enter_async_context(watching(bus, readiness))

@@ -50,13 +50,13 @@ class CommonSettings(BaseSettings):
         default=0,
         ge=0,
         le=65535,
-        description="Port of /live and /ready; 0 for none. The gateway has both among its routes",
+        description="Port of /live, /ready and /metrics; 0 for none. The gateway has two of them as routes, too",
         examples=["8081"],
     )
     health_host: str = Field(
         default="127.0.0.1",
         pattern=HOST_PATTERN,
-        description="Address of /live and /ready",
+        description="Address of /live, /ready and /metrics",
         examples=["0.0.0.0"],  # noqa: S104  # an example
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

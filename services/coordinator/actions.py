@@ -10,6 +10,7 @@ from services.coordinator.decision import Decision
 from services.coordinator.dispatch import Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.graph import Graph
+from services.coordinator.metrics import count_end
 from services.coordinator.repair import repair
 from services.coordinator.requests import digest_of
 from services.coordinator.retrying import kept_nodes
@@ -78,6 +79,7 @@ class RunActions:
             seq = await acting.end_run(connection, run_id, ends_as, shown)
             await close_nodes(connection, [str(run_id)])
             await acting.add_audit(connection, run_id, action, request.actor, reason)
+        count_end(ends_as)
         self._settler.run_ended.set()
         await self._ended_runs.put([(str(run_id), ends_as)])
         await self._tell_end(connection, run_id, ends_as, seq, shown)

@@ -16,6 +16,7 @@ import psycopg
 
 from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.dispatch import Dispatch
+from services.coordinator.metrics import RESCUES, RUNS_UNFINISHED, SWEEPS_FAILED
 from services.coordinator.release import release
 from services.coordinator.repair import repair
 from services.coordinator.settler import Settler
@@ -25,7 +26,7 @@ from services.coordinator.store.settling import load_slice, node_state
 from services.coordinator.stream_ages import StreamAges
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
-from shared.contracts.states import AttemptOutcome
+from shared.contracts.states import AttemptOutcome, RunStatus
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -33,6 +34,9 @@ log = get_logger(__name__)
 
 #: A run without anything in flight for so long is repaired; far longer than any batch takes.
 SILENT_S = 15.0
+#: Of these it is told how many there are, this often.
+COUNT_EVERY_S = 15.0
+UNFINISHED = (RunStatus.PENDING, RunStatus.RUNNING)
 #: The shortest time between two looks for due retries.
 SHORTEST_WAIT_S = 0.01
 
@@ -55,7 +59,7 @@ class Reconciler:
         self._windows = windows
         self._ages = ages
         self._sweep_s = sweep_s
-        self.rescued = 0
+        self._counted_at = -COUNT_EVERY_S
 
     async def run(self) -> None:
         """Sweep for ever; an error is told and the next sweep tries again."""
@@ -63,6 +67,7 @@ class Reconciler:
             try:
                 await self.sweep()
             except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+                SWEEPS_FAILED.inc()
                 log.warning("a sweep failed", error=str(error).strip()[:300] or type(error).__name__)
             await asyncio.sleep(self._sweep_s)
 
@@ -98,6 +103,18 @@ class Reconciler:
         await self._fill_windows()
         await self._send_lost()
         await self._repair_silent()
+        await self._count_unfinished()
+
+    async def _count_unfinished(self) -> None:
+        """Now and then, since it reads all of them."""
+        now = asyncio.get_running_loop().time()
+        if now - self._counted_at < COUNT_EVERY_S:
+            return
+        self._counted_at = now
+        async with self._pool.connection() as connection:
+            counts = await store.count_unfinished(connection)
+        for status in UNFINISHED:
+            RUNS_UNFINISHED.labels(status).set(counts.get(status, 0))
 
     async def _end_expired(self) -> None:
         """A lease that is over: the attempt goes back to its queue if its message is there, else it ends."""
@@ -126,7 +143,7 @@ class Reconciler:
         ]
         if died:
             log.warning("attempts were given up because their workers died", count=len(died))
-            self.rescued += len(died)
+            RESCUES.labels("worker_died").inc(len(died))
             for stored in await self._settler.settle(died):
                 await self._settler.announce(stored)
 
@@ -174,7 +191,7 @@ class Reconciler:
                 free = await store.lock_free_runs(connection, {run_id for run_id, _ in lost})
                 rows = await store.send_again(connection, [ref for ref in lost if ref[0] in free])
         log.warning("work that was lost is sent again", count=len(rows))
-        self.rescued += len(rows)
+        RESCUES.labels("lost").inc(len(rows))
         await self._announce_again([Dispatch(row[0], node_state(row)) for row in rows], facts)
 
     async def _announce_again(self, dispatches: list[Dispatch], facts: dict[RunId, RunFacts]) -> None:
@@ -188,7 +205,7 @@ class Reconciler:
             silent = await store.load_silent_runs(connection, SILENT_S)
         for run_id in silent:
             log.error("a run had nothing in flight and is repaired", run_id=run_id)
-            self.rescued += 1
+            RESCUES.labels("silent").inc()
             await self._repair(run_id)
 
     async def _repair(self, run_id: RunId) -> None:

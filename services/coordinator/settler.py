@@ -17,6 +17,7 @@ from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
+from services.coordinator.metrics import SETTLE_SECONDS, count
 from services.coordinator.results import fail
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store.settling import ask_outputs, load_slice, save
@@ -66,7 +67,6 @@ class Settler:
         self._windows = windows
         self._ended_runs = ended_runs
         self._random = random
-        self.ignored: Counter[str] = Counter()
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
         #: Set when a run has ended; whoever tells others of it looks.
@@ -97,6 +97,10 @@ class Settler:
         return await self.settle([outcome])
 
     async def _transact(self, outcomes: Sequence[Outcome]) -> Stored:
+        with SETTLE_SECONDS.time():
+            return await self._settle_in_one(outcomes)
+
+    async def _settle_in_one(self, outcomes: Sequence[Outcome]) -> Stored:
         async with self._pool.connection() as connection:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
             keys, freed = _wanted(facts, outcomes)
@@ -105,8 +109,6 @@ class Settler:
                 runs = await load_slice(connection, graphs, keys, freed)
                 decision = settle(runs, outcomes, self._windows.of, self._random)
                 stored = await self.store(connection, decision, facts)
-        for _, reason in decision.ignored:
-            self.ignored[reason] += 1
         if any(change.retry_delay_s is not None for change in decision.changes.values()):
             self.retry_scheduled.set()
         return stored
@@ -132,6 +134,7 @@ class Settler:
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
+        count(stored.decision, stored.facts)
         if stored.decision.ended:
             self.run_ended.set()
         rows = await stored.asked.fetchall() if stored.asked is not None else []

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from services.coordinator.dispatch import Dispatch, Dispatcher
+from services.coordinator.metrics import RUNS_STARTED, STARTS_REFUSED, reason_label
 from services.coordinator.release import first_release, held
 from services.coordinator.requests import StartRequest, check_input, digest_of
 from services.coordinator.state import RunId, RunState
@@ -51,6 +52,7 @@ class Starter:
         try:
             self._waiting.put_nowait(request)
         except asyncio.QueueFull:
+            STARTS_REFUSED.labels("overloaded").inc()
             raise UnavailableError(
                 "overloaded", f"{MOST_WAITING} runs wait to be started. Try again in a few seconds.", retry_after_s=2.0
             ) from None
@@ -101,7 +103,10 @@ class Starter:
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
             inserted = await insert_runs(connection, rows, windows) if rows else {}
             await self._answer_all(connection, requests, inserted)
+        RUNS_STARTED.inc(len(inserted))
         for request in requests:
+            if request.refusal is not None:
+                STARTS_REFUSED.labels(reason_label(request.refusal.problem.type)).inc()
             if request.refusal is not None and request.run_id in inserted:
                 await self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
         started = {}

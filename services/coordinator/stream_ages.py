@@ -15,6 +15,7 @@ import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 
+from services.coordinator.metrics import OUTBOX_AGE, WORK_AGE, node_type_label
 from shared.contracts import subjects
 
 #: Clocks of servers differ, and what was committed a moment ago may be about to be published.
@@ -45,6 +46,8 @@ class StreamAges:
         looks = self._looks.setdefault(node_type, deque(maxlen=LOOKS_KEPT))
         looks.append(_Look(now, oldest_work or now))
         oldest_result = await self._oldest(subjects.NODE_RESULTS, subjects.node_result(node_type))
+        WORK_AGE.labels(node_type_label(node_type)).set(_seconds(now, oldest_work))
+        OUTBOX_AGE.labels(node_type_label(node_type)).set(_seconds(now, oldest_result))
         settled_until = oldest_result or datetime.now(UTC)
         proven = [look.gone_before for look in looks if look.seen_at + MARGIN < settled_until]
         return max(proven) - MARGIN if proven else None
@@ -60,3 +63,8 @@ class StreamAges:
         except nats.js.errors.NotFoundError:
             return None
         return message.time
+
+
+def _seconds(now: datetime, oldest: datetime | None) -> float:
+    """0 when there is none."""
+    return max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0

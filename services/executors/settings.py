@@ -72,6 +72,30 @@ class ExecutorSettings(CommonSettings):
         examples=["ollama=http://127.0.0.1:11434/v1,vllm=http://gpu:8000/v1"],
     )
 
+    #: Model -> US dollars for a million tokens of prompt, and of completion.
+    llm_prices: Annotated[dict[str, tuple[float, float]], NoDecode] = Field(
+        default_factory=dict,
+        description="US dollars for a million tokens of prompt and of completion, by model; for models whose provider "
+        "does not tell the cost itself",
+        examples=["gpt-4o-mini=0.15/0.60,grok-4=3/15"],
+    )
+
+    @field_validator("llm_prices", mode="before")
+    @classmethod
+    def _read_prices(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        prices = {}
+        for model, text in _pairs(value):
+            prompt, _, completion = text.partition("/")
+            try:
+                prices[model] = (float(prompt), float(completion))
+            except ValueError:
+                raise ValueError(f"the price of '{model}' is not of the form 0.15/0.60") from None
+            if not all(0 <= price < 1e6 for price in prices[model]):
+                raise ValueError(f"the price of '{model}' is not between 0 and a million")
+        return prices
+
     @field_validator("slots", mode="before")
     @classmethod
     def _read_slots(cls, value: object) -> object:

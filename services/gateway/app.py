@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from services.gateway.feed import Feed
 from services.gateway.jsonapi.middleware import add_jsonapi
 from services.gateway.keys import Keys
+from services.gateway.metrics import RequestMetrics
 from services.gateway.openapi import Gateway
 from services.gateway.problems import add_problem_handlers
 from services.gateway.rate_limit import RateLimit
@@ -27,7 +28,9 @@ from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
+from shared.health import serving_health
 from shared.logging import toggle_debug_on_signal
+from shared.metrics import watch_pool
 from shared.postgres import make_pool
 from shared.readiness import Readiness
 from shared.service import OnReady, watching
@@ -54,8 +57,13 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         rate_limit = RateLimit(settings.rate_limit_per_s)
         readiness = Readiness(bus, pool)
         app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
+        watch_pool(pool.get_stats)
         try:
-            async with watching(bus, readiness), Tasks([keys.last_uses.run()]):
+            async with (
+                serving_health(readiness, settings.health_host, settings.health_port),
+                watching(bus, readiness),
+                Tasks([keys.last_uses.run()]),
+            ):
                 yield
         finally:
             await bus.close()
@@ -68,6 +76,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         lifespan=lifespan,
     )
     add_problem_handlers(app)
+    app.add_middleware(RequestMetrics)
     add_jsonapi(app)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM)
     if settings.cors_origins:

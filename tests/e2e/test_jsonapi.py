@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import orjson
@@ -257,7 +257,7 @@ async def test_a_wrong_parameter_is_named(jsonapi: JsonApiClient, path: str, sta
     assert error["source"] == {"parameter": parameter}
 
 
-@pytest.mark.parametrize("path", ["/pipelines/no-such-pipeline", f"/pipeline_runs/{uuid4()}", "/nowhere"])
+@pytest.mark.parametrize("path", ["/pipelines/no-such-pipeline", f"/pipeline_runs/{UUID(int=7)}", "/nowhere"])
 async def test_what_is_not_there_is_an_error_document(jsonapi: JsonApiClient, path: str):
     [error] = (await jsonapi.get(path, 404))["errors"]
     assert error["status"] == "404"

@@ -49,6 +49,20 @@ async def nats_url(empty_nats_url: str) -> str:
     return empty_nats_url
 
 
+@pytest.fixture(scope="module")
+async def nats_module(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A server with our streams and buckets, for all tests of a module."""
+    async with nats_server(tmp_path_factory.mktemp("nats")) as url:
+        await make_topology(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def postgres_module(postgres: LocalState) -> str:
+    """A database for all tests of a module."""
+    return await make_database(postgres, f"test_{next(_numbers)}")
+
+
 @pytest.fixture
 async def client(nats_url: str) -> AsyncIterator[Client]:
     connected = await nats.connect(nats_url)

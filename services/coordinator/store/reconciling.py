@@ -58,6 +58,15 @@ async def seconds_to_next_retry(connection: Connection) -> float | None:
     return wait_s
 
 
+async def count_unfinished(connection: Connection) -> dict[str, int]:
+    """Runs without a final state, by status."""
+    cursor = await connection.execute(
+        "SELECT status::text AS status, count(*) AS count FROM runs.pipeline_runs "
+        "WHERE finished_at IS NULL GROUP BY status"
+    )
+    return {row["status"]: row["count"] for row in await cursor.fetchall()}
+
+
 async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> list[NodeRef]:
     """Attempts without a lease that were last sent before all that is still in the stream."""
     rows = [{"node_type": kind, "before": before} for kind, before in gone.items()]

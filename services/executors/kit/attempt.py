@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.metrics import NodeMetrics
 from services.executors.kit.node_type import NodeContext, NodeType
 from services.executors.kit.outputs import INLINE_LIMIT, encode_output
 from shared.bus.transfers import TransferError, Transfers
@@ -56,6 +57,7 @@ class Attempts:
         self._transfers = transfers
         self._clock = clock
         self._emit_tokens = emit_tokens
+        self.metrics = NodeMetrics(node_type.name)
 
     async def prepare(self, ready: NodeReady) -> Prepared:
         """Fetch large inputs and parse the templates; raises NodeError."""
@@ -139,6 +141,8 @@ class Attempts:
     def result(
         self, ready: NodeReady, outcome: dict[str, Any], started_at: datetime, metadata: dict[str, Any]
     ) -> bytes:
+        finished_at = self._clock.now()
+        self.metrics.done(outcome.get("outcome", "completed"), (finished_at - started_at).total_seconds())
         return orjson.dumps(
             {
                 "run_id": ready.run_id,
@@ -147,7 +151,7 @@ class Attempts:
                 "token": ready.token,
                 "outcome": outcome,
                 "started_at": started_at,
-                "finished_at": self._clock.now(),
+                "finished_at": finished_at,
                 "metadata": metadata,
             }
         )

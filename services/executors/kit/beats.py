@@ -52,6 +52,9 @@ class Beats:
     def of_run(self, run_id: str) -> list[Held]:
         return [held for held in self._held.values() if held.run_id == run_id]
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def all(self) -> list[Held]:
         return list(self._held.values())
 

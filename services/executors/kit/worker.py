@@ -16,6 +16,7 @@ from services.executors.kit.attempt import MOST_DELIVERIES, Attempts, Prepared, 
 from services.executors.kit.beats import Beats, Held
 from services.executors.kit.ended_runs import EndedRuns
 from services.executors.kit.errors import NodeError
+from services.executors.kit.metrics import SLOTS, SLOTS_USED
 from services.executors.kit.node_type import NodeType
 from services.executors.kit.result_publisher import Finished, ResultPublisher
 from shared.bus.dead_letters import park
@@ -61,6 +62,8 @@ class Worker:
         self._results = ResultPublisher(publisher, self.pull, node_type.name, name)
         self._beats = Beats(client, node_type.name, name)
         ended_runs.on_end(self._drop)
+        SLOTS.labels(node_type.name).set(slots)
+        SLOTS_USED.labels(node_type.name).set_function(lambda: len(self._beats))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set; then work that goes on may end, and the rest is handed back."""
@@ -90,6 +93,7 @@ class Worker:
             return Finished(message, None)
         if str(ready.run_id) in self._ended_runs:
             return Finished(message, None)
+        self._attempts.metrics.taken(message)
         if log.isEnabledFor(DEBUG):
             log.debug("work was taken", run_id=str(ready.run_id), node_key=ready.node_key, attempt=ready.attempt)
         delivered = deliveries(message)

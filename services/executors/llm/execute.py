@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ from services.executors.kit.node_type import NodeContext
 from services.executors.kit.outbound import as_node_error, check_encoding, retry_after_s
 from services.executors.llm.answer import Answer
 from services.executors.llm.config import LlmConfig
+from services.executors.llm.metrics import cost_usd, count_answer, count_refusal
 from services.executors.llm.providers import Provider, Providers
 
 #: No model's text is longer; more is a fault of the other side.
@@ -28,9 +29,13 @@ MESSAGE_SHOWN = 1000
 class Llm:
     """Executes llm nodes over one client."""
 
-    def __init__(self, client: httpx.AsyncClient, providers: Providers) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, providers: Providers, prices: Mapping[str, tuple[float, float]]
+    ) -> None:
+        """`prices` are US dollars for a million tokens of prompt and of completion, by model."""
         self._client = client
         self._providers = providers
+        self._prices = prices
 
     async def execute(self, config: LlmConfig, context: NodeContext) -> dict[str, Any]:
         provider = self._providers.find(config.provider)
@@ -42,12 +47,19 @@ class Llm:
             await self._ask(url, provider, request_body(config, model), answer)
             output = answer.output(model)
         except (httpx.HTTPError, AddressRefusedError, UnicodeError) as error:
-            raise as_node_error(error, url) from error
+            refused = as_node_error(error, url)
+            count_refusal(model, refused.code)
+            raise refused from error
         except NodeError as error:
+            count_refusal(model, error.code)
             error.message = provider.without_key(error.message)[:MESSAGE_SHOWN]
             error.args = (error.message,)
             raise
+        cost = cost_usd(output["usage"], self._prices.get(model))
+        count_answer(model, output["usage"], cost)
         context.metadata["usage"] = output["usage"]
+        if cost is not None:
+            context.metadata["cost_usd"] = cost
         return output
 
     async def _ask(self, url: httpx.URL, provider: Provider, body: bytes, answer: Answer) -> None:

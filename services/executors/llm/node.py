@@ -22,7 +22,7 @@ def make(settings: ExecutorSettings) -> NodeType:
         title="LLM",
         description="Asks a language or vision model.",
         config_model=LlmConfig,
-        execute=Llm(client, providers).execute,
+        execute=Llm(client, providers, settings.llm_prices).execute,
         slots=256,
         emits_tokens=True,
         default_timeout_s=120.0,

@@ -1,0 +1,48 @@
+"""What a worker counts of its node types."""
+
+from __future__ import annotations
+
+import time
+
+from nats.aio.msg import Msg
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.bus.pull import deliveries, sent_at_ns
+from shared.metrics import COARSE_BUCKETS
+
+NODE_SECONDS = Histogram(
+    "pipewright_node_seconds",
+    "One attempt, from its start to its end",
+    ["node_type"],
+    buckets=COARSE_BUCKETS,
+)
+QUEUE_SECONDS = Histogram(
+    "pipewright_queue_seconds",
+    "From the moment that work was sent out to the moment that a worker took it",
+    ["node_type"],
+    buckets=COARSE_BUCKETS,
+)
+NODES_DONE = Counter("pipewright_nodes_done", "Attempts that ended in a worker", ["node_type", "outcome"])
+SLOTS = Gauge("pipewright_slots", "Pieces of work that the worker does at the same time", ["node_type"])
+SLOTS_USED = Gauge("pipewright_slots_used", "Pieces of work that the worker has now", ["node_type"])
+
+
+class NodeMetrics:
+    """Those of one node type; a look-up of labels would cost as much as the counting."""
+
+    def __init__(self, node_type: str) -> None:
+        self._done = {
+            outcome: NODES_DONE.labels(node_type, outcome)
+            for outcome in ("completed", "failed", "timed_out", "worker_died")
+        }
+        self._seconds = NODE_SECONDS.labels(node_type)
+        self._queue = QUEUE_SECONDS.labels(node_type)
+
+    def taken(self, message: Msg) -> None:
+        """Not when it was delivered before: it waited for the worker that had it."""
+        if deliveries(message) == 1:
+            self._queue.observe(max(0.0, (time.time_ns() - sent_at_ns(message)) / 1e9))
+
+    def done(self, outcome: str, seconds: float) -> None:
+        self._done[outcome].inc()
+        self._seconds.observe(max(0.0, seconds))
