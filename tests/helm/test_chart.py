@@ -116,12 +116,8 @@ def test_life_is_asked_of_what_depends_on_nobody_and_readiness_apart(objects: Ob
         env = {one["name"]: one.get("value") for one in container["env"]}
         if is_gateway:
             assert (ports["http"], env["PIPEWRIGHT_PORT"], env["PIPEWRIGHT_HOST"]) == (8080, "8080", "0.0.0.0")
-        else:
-            assert (ports["health"], env["PIPEWRIGHT_HEALTH_PORT"], env["PIPEWRIGHT_HEALTH_HOST"]) == (
-                8081,
-                "8081",
-                "0.0.0.0",
-            )
+        assert ports["health"] == 8081
+        assert (env["PIPEWRIGHT_HEALTH_PORT"], env["PIPEWRIGHT_HEALTH_HOST"]) == ("8081", "0.0.0.0")
 
 
 def test_tables_and_streams_are_made_before_anything_starts(objects: Objects):
@@ -224,11 +220,22 @@ def test_only_services_with_tables_reach_postgres_and_only_callers_the_internet(
     }
 
 
-def test_nobody_calls_a_pod_but_the_gateway(production: Objects):
+def test_nobody_calls_a_pod_but_the_gateway_and_prometheus_its_metrics(production: Objects):
+    monitoring = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     for (kind, name), one in production.items():
         if kind == "NetworkPolicy":
             assert one["spec"]["policyTypes"] == ["Ingress", "Egress"]
-            assert ("ingress" in one["spec"]) is (name == "gateway")
+            called = {rule["ports"][0]["port"]: rule["from"] for rule in one["spec"].get("ingress", [])}
+            assert set(called) == {"gateway": {8080, 8081}, "migrate": set(), "topology": set()}.get(name, {8081})
+            assert called.get(8081, monitoring) == monitoring
+
+
+def test_without_a_reader_no_metrics_are_reached():
+    server = {"peers": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}
+    objects = render({"networkPolicy": {"enabled": True, "nats": server, "postgres": server}})
+    policies = {name: one["spec"] for (kind, name), one in objects.items() if kind == "NetworkPolicy"}
+    assert [name for name, policy in policies.items() if "ingress" in policy] == ["gateway"]
+    assert [rule["ports"][0]["port"] for rule in policies["gateway"]["ingress"]] == [8080]
 
 
 def test_a_type_of_ones_own_is_one_entry():

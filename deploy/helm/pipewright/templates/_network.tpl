@@ -1,3 +1,9 @@
+{{/* Who reads the metrics; takes the values of networkPolicy. */}}
+{{- define "pipewright.ingressMetrics" -}}
+- ports: [{protocol: TCP, port: 8081}]
+  from: {{ toYaml .metricsFrom | nindent 4 }}
+{{- end }}
+
 {{/* Rules for what leaves a pod; each takes the values of networkPolicy. */}}
 
 {{- define "pipewright.egressNames" -}}
