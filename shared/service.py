@@ -16,6 +16,7 @@ from shared.postgres import Pool
 from shared.readiness import Readiness
 from shared.settings import CommonSettings
 from shared.tasks import Tasks
+from shared.tracing import tracing
 from shared.watchdog import Watchdog
 
 log = get_logger(__name__)
@@ -49,13 +50,14 @@ async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
 
 
 async def run_service(
+    name: str,
     bus: Bus,
     pool: Pool | None,
     body: Callable[[], AbstractAsyncContextManager[None]],
     settings: CommonSettings,
     on_ready: OnReady,
 ) -> None:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT; `name` is what its traces are told under.
 
     `body` starts the service's loops when entered, with the bus connected, and stops them when left, while it
     is connected still. The process is live from the first moment, and ready when NATS and the pool answer.
@@ -65,6 +67,7 @@ async def run_service(
 
     async def start() -> None:
         toggle_debug_on_signal()
+        stack.enter_context(tracing(name, settings))
         if pool is not None:
             watch_pool(pool.get_stats)
         await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))

@@ -59,12 +59,25 @@ class CommonSettings(BaseSettings):
         description="Address of /live, /ready and /metrics",
         examples=["0.0.0.0"],  # noqa: S104  # an example
     )
+    otlp_endpoint: str = Field(
+        default="",
+        description="Collector of OpenTelemetry to which traces are sent (OTLP over HTTP); empty for none",
+        examples=["http://otel-collector:4318"],
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least that is logged", examples=["INFO"]
     )
     log_format: Literal["json", "console"] = Field(
         default="json", description="For programs, or for people", examples=["json"]
     )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0):
+            raise ValueError("is no http:// or https:// URL")
+        return value
 
     @field_validator("nats_url")
     @classmethod

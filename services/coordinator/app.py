@@ -58,7 +58,7 @@ async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
         finally:
             await pool.close()
 
-    await run_service(bus, pool, body, settings, on_ready)
+    await run_service("coordinator", bus, pool, body, settings, on_ready)
 
 
 @asynccontextmanager

@@ -36,6 +36,8 @@ class StartRequest:
     refusal: ServiceError | None = None
     digest: str = ""
     pipeline_id: UUID | None = field(default=None)
+    #: The span under which its nodes are traced; None when nobody traces it.
+    traceparent: str | None = None
 
     def refuse(self, error: ServiceError) -> None:
         self.refusal = error

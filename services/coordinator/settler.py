@@ -21,6 +21,7 @@ from services.coordinator.metrics import SETTLE_SECONDS, count
 from services.coordinator.results import fail
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store.settling import ask_outputs, load_slice, save
+from services.coordinator.traces import settling, tell_ends
 from services.coordinator.transitions import keys_to_load, settle
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
@@ -104,11 +105,12 @@ class Settler:
         async with self._pool.connection() as connection:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
             keys, freed = _wanted(facts, outcomes)
-            async with connection.pipeline(), connection.transaction():
-                graphs = {run_id: facts[run_id].graph for run_id in keys}
-                runs = await load_slice(connection, graphs, keys, freed)
-                decision = settle(runs, outcomes, self._windows.of, self._random)
-                stored = await self.store(connection, decision, facts)
+            with settling(outcomes, facts):
+                async with connection.pipeline(), connection.transaction():
+                    graphs = {run_id: facts[run_id].graph for run_id in keys}
+                    runs = await load_slice(connection, graphs, keys, freed)
+                    decision = settle(runs, outcomes, self._windows.of, self._random)
+                    stored = await self.store(connection, decision, facts)
         if any(change.retry_delay_s is not None for change in decision.changes.values()):
             self.retry_scheduled.set()
         return stored
@@ -135,6 +137,7 @@ class Settler:
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
         count(stored.decision, stored.facts)
+        tell_ends(stored.decision, stored.facts)
         if stored.decision.ended:
             self.run_ended.set()
         rows = await stored.asked.fetchall() if stored.asked is not None else []

@@ -15,6 +15,7 @@ from services.coordinator.requests import StartRequest, check_input, digest_of
 from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
 from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
+from services.coordinator.traces import begin_start
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.bus.rpc import Rpc
@@ -95,6 +96,7 @@ class Starter:
         async with self._pool.connection() as connection:
             await self._resolve(connection, requests)
             runs = {request.run_id: self._new_run(request) for request in requests if request.graph is not None}
+            spans = [begin_start(request) for request in requests]
             rows = [
                 _row(request, runs.get(request.run_id))
                 for request in requests
@@ -102,6 +104,8 @@ class Starter:
             ]
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
             inserted = await insert_runs(connection, rows, windows) if rows else {}
+            for span in spans:
+                span.end()
             await self._answer_all(connection, requests, inserted)
         RUNS_STARTED.inc(len(inserted))
         for request in requests:
@@ -114,7 +118,7 @@ class Starter:
             run = runs.get(request.run_id)
             began = inserted.get(request.run_id)
             if run is not None and began is not None:
-                facts = RunFacts(run.graph, request.request.input, began, request.request.traceparent)
+                facts = RunFacts(run.graph, request.request.input, began, request.traceparent)
                 self._versions.remember(run.id, facts)
                 started[run.id] = (run, facts)
         return started
@@ -199,7 +203,7 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
         "input": request.request.input,
         "idempotency_key": request.request.idempotency_key,
         "request_sha256": request.digest,
-        "traceparent": request.request.traceparent,
+        "traceparent": request.traceparent,
     }
     if run is not None:
         return row | {

@@ -36,7 +36,7 @@ async def run(settings: DefinitionSettings, on_ready: OnReady) -> None:
         finally:
             await pool.close()
 
-    await run_service(bus, pool, body, settings, on_ready)
+    await run_service("definition", bus, pool, body, settings, on_ready)
 
 
 @asynccontextmanager

@@ -59,7 +59,7 @@ async def serve(settings: ExecutorSettings, node_types: Sequence[NodeType], on_r
         async with working(bus, settings, node_types):
             yield
 
-    await run_service(bus, None, body, settings, on_ready)
+    await run_service("worker", bus, None, body, settings, on_ready)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from services.gateway.routes import events, node_results, nodes, pipelines, run_
 from services.gateway.routes import keys as key_routes
 from services.gateway.routes import webhooks as webhook_routes
 from services.gateway.settings import GatewaySettings
+from services.gateway.traces import RequestTraces
 from services.gateway.waiting import Endings
 from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
@@ -35,6 +36,7 @@ from shared.postgres import make_pool
 from shared.readiness import Readiness
 from shared.service import OnReady, watching
 from shared.tasks import Tasks
+from shared.tracing import tracing
 
 POOL_SIZE = 2
 #: Bytes; smaller answers are not worth it.
@@ -77,6 +79,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
     )
     add_problem_handlers(app)
     app.add_middleware(RequestMetrics)
+    app.add_middleware(RequestTraces)
     add_jsonapi(app)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM)
     if settings.cors_origins:
@@ -106,6 +109,11 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
 async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
     """Until SIGTERM; requests that go on are answered first."""
     toggle_debug_on_signal()
+    with tracing("gateway", settings):
+        await _serve(settings, on_ready)
+
+
+async def _serve(settings: GatewaySettings, on_ready: OnReady) -> None:
     bus = Bus(settings.nats_url, "gateway")
     app = make_app(settings, bus)
     config = uvicorn.Config(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,12 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.graphs import fetch, pipeline, text
 from tests.eventually import eventually
-from tests.integration.engine import SECRET
-from tests.integration.processes import serving
+from tests.integration.processes import SERVICES, asking, publish, serving_all
 from tests.ledger import Ledger, ledger
 from tests.ports import free_port
 
-API_KEY = "a-key-of-the-metrics-test"
 RUNS = 3
 DOCUMENT = pipeline(
     "counted",
@@ -63,51 +59,17 @@ class Counted:
 async def counted(
     postgres_module: str, nats_module: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Counted]:
-    folder: Path = tmp_path_factory.mktemp("metrics")
-    ports = {name: free_port() for name in ("definition", "coordinator", "worker", "gateway")}
-    async with AsyncExitStack() as stack:
-        book = stack.enter_context(ledger())
-        port = free_port()
-        settings = {
-            "PIPEWRIGHT_NATS_URL": nats_module,
-            "PIPEWRIGHT_DATABASE_URL": postgres_module,
-            "PIPEWRIGHT_SECRET": SECRET,
-            "PIPEWRIGHT_PORT": str(port),
-            "PIPEWRIGHT_API_KEY": API_KEY,
-            "PIPEWRIGHT_LLM_PROVIDER": "ledger",
-            "PIPEWRIGHT_LLM_URLS": f"ledger={book.url}/v1",
-            "PIPEWRIGHT_LLM_PRICES": "priced=2/10",
-            "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{book.port}",
-        }
-        for name, health_port in ports.items():
-            arguments = (name, "--types", "text,llm,http_request") if name == "worker" else (name,)
-            health = {"PIPEWRIGHT_HEALTH_PORT": str(health_port)}
-            await stack.enter_async_context(serving(folder, *arguments, **settings, **health))
-        api = await stack.enter_async_context(
-            httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}/api/v3", headers={"authorization": f"Bearer {API_KEY}"}, timeout=30
-            )
-        )
-        found = Counted(api, ports, book)
-        await eventually(lambda: is_there(found), "every service")
-        yield found
-
-
-async def is_there(counted: Counted) -> bool:
-    try:
-        answer = await counted.api.get("/node_types")
-    except httpx.TransportError:
-        return False
-    return answer.status_code == 200 and {one["node_type"] for one in answer.json()["node_types"]} >= {"text", "llm"}
-
-
-async def publish(counted: Counted, document: dict[str, object]) -> None:
-    assert (await counted.api.post("/pipelines", json=document)).status_code == 201
-    assert (await counted.api.post(f"/pipelines/{document['slug']}/publish")).status_code == 200
+    ports = {name: free_port() for name in SERVICES}
+    own = {name: {"PIPEWRIGHT_HEALTH_PORT": str(port)} for name, port in ports.items()}
+    folder = tmp_path_factory.mktemp("metrics")
+    with ledger() as book:
+        settings = asking(book) | {"PIPEWRIGHT_LLM_PRICES": "priced=2/10"}
+        async with serving_all(folder, nats_module, postgres_module, settings, own) as api:
+            yield Counted(api, ports, book)
 
 
 async def test_runs_nodes_tokens_and_cost_are_counted(counted: Counted) -> None:
-    await publish(counted, DOCUMENT)
+    await publish(counted.api, DOCUMENT)
     for _ in range(RUNS):
         answer = await counted.run("counted")
         assert answer.json()["status"] == "completed", answer.text
@@ -130,7 +92,7 @@ async def test_runs_nodes_tokens_and_cost_are_counted(counted: Counted) -> None:
 
 
 async def test_the_cost_stands_in_the_node_result(counted: Counted) -> None:
-    await publish(counted, DOCUMENT | {"slug": "costly"})
+    await publish(counted.api, DOCUMENT | {"slug": "costly"})
     run_id = (await counted.run("costly")).json()["id"]
 
     run = (await counted.api.get(f"/pipeline_runs/{run_id}", params={"include": "node_results"})).json()
@@ -141,8 +103,10 @@ async def test_the_cost_stands_in_the_node_result(counted: Counted) -> None:
 
 async def test_retries_and_failures_are_counted_by_their_reason(counted: Counted) -> None:
     url = f"{counted.ledger.url}/fail/1/once-and-again"
-    await publish(counted, pipeline("again", [fetch("call", url, retry={"max_attempts": 2, "initial_delay_s": 0.1})]))
-    await publish(counted, pipeline("gone", [fetch("call", f"{counted.ledger.url}/status/404/gone")]))
+    await publish(
+        counted.api, pipeline("again", [fetch("call", url, retry={"max_attempts": 2, "initial_delay_s": 0.1})])
+    )
+    await publish(counted.api, pipeline("gone", [fetch("call", f"{counted.ledger.url}/status/404/gone")]))
 
     assert (await counted.run("again")).json()["status"] == "completed"
     assert (await counted.run("gone")).json()["status"] == "failed"

@@ -16,6 +16,7 @@ from services.executors.kit.errors import NodeError, PermanentNodeError, Transie
 from services.executors.kit.metrics import NodeMetrics
 from services.executors.kit.node_type import NodeContext, NodeType
 from services.executors.kit.outputs import INLINE_LIMIT, encode_output
+from services.executors.kit.traces import attempting, tell_failure
 from shared.bus.transfers import TransferError, Transfers
 from shared.clock import Clock
 from shared.contracts.nodes import NodeInputs, NodeReady
@@ -76,6 +77,10 @@ class Attempts:
 
     async def run(self, prepared: Prepared) -> bytes:
         """Execute within `timeout_s`; returns the result as JSON, whatever happens."""
+        with attempting(prepared.ready):
+            return await self._run(prepared)
+
+    async def _run(self, prepared: Prepared) -> bytes:
         started_at = self._clock.now()
         context = self._context(prepared.ready)
         try:
@@ -87,6 +92,10 @@ class Attempts:
 
     async def run_fast(self, prepared: Prepared) -> bytes:
         """As `run`, for what neither waits nor renders in a child: no timer is needed."""
+        with attempting(prepared.ready):
+            return await self._run_fast(prepared)
+
+    async def _run_fast(self, prepared: Prepared) -> bytes:
         started_at = self._clock.now()
         context = self._context(prepared.ready)
         outcome = await self._outcome(prepared, context)
@@ -142,6 +151,7 @@ class Attempts:
         self, ready: NodeReady, outcome: dict[str, Any], started_at: datetime, metadata: dict[str, Any]
     ) -> bytes:
         finished_at = self._clock.now()
+        tell_failure(outcome)
         self.metrics.done(outcome.get("outcome", "completed"), (finished_at - started_at).total_seconds())
         return orjson.dumps(
             {

@@ -14,6 +14,7 @@ import httpx
 
 from services.executors.kit.addresses import AllowedAddresses
 from services.executors.kit.guard import GuardedBackend
+from services.executors.kit.traces import calling
 
 #: Idle connections to all hosts together; those in use are bounded by the worker's slots.
 MOST_IDLE = 256
@@ -91,6 +92,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._connections = Connections(allowed)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with calling(request) as span:
+            response = await self._send(request)
+            if span is not None:
+                span.set_attribute("http.response.status_code", response.status_code)
+            return response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,

@@ -19,6 +19,7 @@ from shared.contracts.message import Document, JsonObject
 from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
 from shared.errors import UnavailableError
+from shared.tracing import current_traceparent, valid_traceparent
 
 router = APIRouter(tags=["pipeline_runs"])
 
@@ -51,6 +52,7 @@ async def execute(
         float | None, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the run's end")
     ] = None,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    traceparent: Annotated[str | None, Header(description="W3C Trace Context: the run belongs to this trace")] = None,
 ) -> Response:
     """Start a run: 202 with the run, or, when it ends within `wait` seconds, 200 with the finished run."""
     body = await read_model(request, Execute)
@@ -60,6 +62,7 @@ async def execute(
         run_id=body.run_id or new_id(),
         idempotency_key=idempotency_key or body.idempotency_key,
         hold=body.hold,
+        traceparent=current_traceparent() or valid_traceparent(traceparent),
     )
     with wired.endings.expect(str(wanted.run_id)) as expected:
         started = await start_run(wired.rpc, wired.jetstream, wanted)
