@@ -110,8 +110,8 @@ def settling() -> tuple[Arrows, Arrows]:
         tries["c"] = [["ok"], ["broken"]][seed % 2]
         world = World(EVERYTHING, tries, {"text": 2}, Random(seed))
         world.run()
-        runs.add((RunStatus.RUNNING, world.status))
-        nodes |= world.arrows
+        runs.add((RunStatus.RUNNING, world.database.status))
+        nodes |= world.database.arrows
     return runs, nodes
 
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from services.coordinator.graph import Graph, is_live
 from shared.contracts.states import NodeStatus, RunStatus
-from tests.unit.coordinator.building import graph_of, node
+from tests.unit.coordinator.building import graph_of
+from tests.unit.coordinator.cases import Case, expected, make_case
+from tests.unit.coordinator.database import Database
 from tests.unit.coordinator.world import World
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A graph, and how each attempt of each node ends."""
-
-    graph: Graph
-    tries: dict[str, list[str]]
-    windows: dict[str, int]
 
 
 @st.composite
@@ -35,17 +26,10 @@ def cases(draw: st.DrawFn) -> Case:
         for source in draw(st.sets(st.sampled_from(keys[:at]), max_size=3)) if at else ():
             arrows = draw(st.sets(st.sampled_from(["->", "->", "-yes->", "-no->", "-error->"]), min_size=1, max_size=2))
             lines += [f"{source} {arrow} {target}" for arrow in sorted(arrows)]
-    caught = {line.split()[0] for line in lines if "-error->" in line}
-    nodes = {
-        key: node(
-            type=draw(st.sampled_from(["text", "llm"])),
-            tries=len(tries[key]),
-            on_error="fail" if key in caught else draw(st.sampled_from(["fail", "continue", "continue"])),
-        )
-        for key in keys
-    }
+    types = {key: draw(st.sampled_from(["text", "llm"])) for key in keys}
+    continued = {key for key in keys if draw(st.sampled_from([True, True, False]))}
     windows = {"text": draw(st.integers(1, 4)), "llm": draw(st.integers(1, 2))}
-    return Case(graph_of(*lines, **nodes), tries, windows)
+    return make_case(lines, tries, types, continued, windows)
 
 
 def ways_to_end() -> st.SearchStrategy[list[str]]:
@@ -54,62 +38,44 @@ def ways_to_end() -> st.SearchStrategy[list[str]]:
     return st.builds(lambda retries, end: ["retry"] * retries + [end], st.integers(0, 2), last)
 
 
-def run_world(case: Case, seed: int) -> World:
+def run_world(case: Case, seed: int) -> Database:
     world = World(case.graph, case.tries, case.windows, Random(seed))
     world.run()
-    return world
-
-
-def expected(case: Case) -> tuple[dict[str, NodeStatus], bool]:
-    """How every node ends when nothing goes wrong on the way, and whether a failure is unhandled."""
-    ends: dict[str, NodeStatus] = {}
-    branches: dict[str, str | None] = {}
-    for key in case.graph.nodes:
-        how, _, branch = case.tries[key][-1].partition(":")
-        incoming = case.graph.incoming[key]
-        is_reached = not incoming or any(
-            is_live(edge, ends[edge.source], branches[edge.source], case.graph.has_error_edge(edge.source))
-            for edge in incoming
-        )
-        ended_as = NodeStatus.COMPLETED if how == "ok" else NodeStatus.FAILED
-        ends[key] = ended_as if is_reached else NodeStatus.SKIPPED
-        branches[key] = branch or None
-    failures = [key for key, end in ends.items() if end is NodeStatus.FAILED]
-    return ends, any(not case.graph.handles_failure(key) for key in failures)
+    return world.database
 
 
 @quick
 @given(case=cases(), seed=st.integers(0, 2**32))
 def test_every_run_ends_with_each_node_finished_once(case: Case, seed: int):
-    world = run_world(case, seed)
-    assert world.finished == dict.fromkeys(case.graph.nodes, 1)
+    ended = run_world(case, seed)
+    assert ended.finished == dict.fromkeys(case.graph.nodes, 1)
 
 
 @quick
 @given(case=cases(), seed=st.integers(0, 2**32))
 def test_the_order_of_results_changes_no_end(case: Case, seed: int):
-    world = run_world(case, seed)
+    ended = run_world(case, seed)
     ends, is_failed = expected(case)
-    assert world.status is (RunStatus.FAILED if is_failed else RunStatus.COMPLETED)
+    assert ended.status is (RunStatus.FAILED if is_failed else RunStatus.COMPLETED)
     if not is_failed:
-        assert {key: node.status for key, node in world.nodes.items()} == ends
+        assert {key: node.status for key, node in ended.nodes.items()} == ends
 
 
 @quick
 @given(case=cases(), seed=st.integers(0, 2**32))
 def test_a_run_that_failed_did_nothing_that_it_would_not_have_done(case: Case, seed: int):
-    world = run_world(case, seed)
+    ended = run_world(case, seed)
     ends, _ = expected(case)
-    done = {key: node.status for key, node in world.nodes.items() if node.status in ("completed", "failed")}
+    done = {key: node.status for key, node in ended.nodes.items() if node.status in ("completed", "failed")}
     assert done.items() <= ends.items()
 
 
 @quick
 @given(case=cases(), seed=st.integers(0, 2**32))
 def test_every_attempt_is_recorded_once_and_in_order(case: Case, seed: int):
-    world = run_world(case, seed)
+    ended = run_world(case, seed)
     for key in case.graph.nodes:
-        numbers = [attempt for tried, attempt in world.attempts if tried == key]
+        numbers = [attempt for tried, attempt in ended.attempts if tried == key]
         assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -119,4 +85,4 @@ def test_a_long_chain_of_joins_ends(seed: int):
     graph = graph_of(*lines)
     world = World(graph, {key: ["ok"] for key in graph.nodes}, {"text": 3}, Random(seed))
     world.run()
-    assert {node.status for node in world.nodes.values()} == {NodeStatus.COMPLETED}
+    assert {node.status for node in world.database.nodes.values()} == {NodeStatus.COMPLETED}
