@@ -84,6 +84,10 @@ sbom: $(READY) ## Write dist/pipewright.cdx.json: what is in the image, as Cyclo
 faults: $(READY) ## Five minutes of load while everything is killed, frozen and cut; then every promise is checked
 	@$(BIN)/python -m tests.faults $(ARGUMENTS)
 
+.PHONY: soak
+soak: $(READY) ## Half an hour of steady load: memory, descriptors, connections and tasks of every process, and their slopes
+	@$(BIN)/python -m tests.faults.soak $(ARGUMENTS)
+
 .PHONY: simulate
 simulate: $(READY) ## Thousands of seeds of the simulator, which kills between any two effects (ARGUMENTS='--seeds 20000')
 	@$(BIN)/python -m tests.simulator $(ARGUMENTS)

@@ -40,6 +40,10 @@ def up(
     coordinators: Annotated[int, typer.Option(min=1, max=16)] = 1,
     host: Annotated[str, typer.Option(envvar="PIPEWRIGHT_HOST")] = "127.0.0.1",
     replicas: Replicas = 1,
+    health_port: Annotated[
+        int,
+        typer.Option(min=0, max=65000, envvar="PIPEWRIGHT_HEALTH_PORT", help="/metrics of the first service; then on"),
+    ] = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Start everything on this machine: NATS, Postgres and all services, with the examples loaded."""
@@ -57,6 +61,7 @@ def up(
         coordinators=coordinators,
         nats_url=os.environ.get("PIPEWRIGHT_NATS_URL") or None,
         nats_replicas=replicas,
+        health_port=health_port,
         database_url=os.environ.get("PIPEWRIGHT_DATABASE_URL") or None,
     )
     start(options, detach)

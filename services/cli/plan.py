@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Options:
     #: Existing servers; None where one of our own is started.
     nats_url: str | None = None
     nats_replicas: int = 1
+    #: Of the first service; the others have the ports after it. 0 for none.
+    health_port: int = 0
     database_url: str | None = None
 
 
@@ -88,7 +90,14 @@ def service_parts(options: Options, state: LocalState) -> list[Part]:
     if not provider_from_environment():
         parts.append(Part("demo-model-1", partial(run_demo, "model", state.demo_model_port)))
     parts.append(Part("demo-api-1", partial(run_demo, "api", state.demo_api_port)))
-    return parts
+    return [_with_health(part, number, options.health_port) for number, part in enumerate(parts)]
+
+
+def _with_health(part: Part, number: int, first_port: int) -> Part:
+    """Health ports of one machine follow each other, in the order of the parts."""
+    if not first_port:
+        return part
+    return replace(part, environment=part.environment | {"PIPEWRIGHT_HEALTH_PORT": str(first_port + number)})
 
 
 def _service(service: str, number: int, environment: dict[str, str]) -> Part:

@@ -22,20 +22,31 @@ UNKNOWN_WINDOW = 8
 #: Slots of a slow type that are filled from one run: one round at work, one round waiting behind it.
 ROUNDS = 2
 READ_AGAIN_S = 5.0
+#: A type that no worker announces is looked for no more often.
+SHORTEST_WAIT_S = 0.25
 #: nats-py leaves a watcher's consumer on the server, which forgets it after so long.
 FORGET_S = 5.0
 
 
 class Windows:
-    """The windows of all types, read again every few seconds; a wrong one costs time, never correctness."""
+    """The windows of all types, read again every few seconds, and when one is missing.
+
+    A wrong one costs time, never correctness.
+    """
 
     def __init__(self, jetstream: JetStreamContext, fast: int) -> None:
         self._jetstream = jetstream
         self._fast = fast
         self._sizes: dict[str, int] = {}
+        #: Set when a type is asked for that was not there when the bucket was read.
+        self._is_missing = asyncio.Event()
 
     def of(self, node_type: str) -> int:
-        return self._sizes.get(node_type, UNKNOWN_WINDOW)
+        size = self._sizes.get(node_type)
+        if size is None:
+            self._is_missing.set()
+            return UNKNOWN_WINDOW
+        return size
 
     def sizes(self) -> dict[str, int]:
         """The windows of all types with workers, now or before."""
@@ -47,7 +58,11 @@ class Windows:
                 await self.read()
             except (nats.js.errors.Error, nats.errors.Error, TimeoutError) as error:
                 log.warning("could not read the node types", error=str(error) or type(error).__name__)
-            await asyncio.sleep(READ_AGAIN_S)
+            await asyncio.sleep(SHORTEST_WAIT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(READ_AGAIN_S):
+                    await self._is_missing.wait()
+            self._is_missing.clear()
 
     async def read(self) -> None:
         bucket = await self._jetstream.key_value(subjects.NODE_TYPES_BUCKET)

@@ -73,7 +73,9 @@ class System:
 
 
 @asynccontextmanager
-async def system(folder: Path, *, coordinators: int = 2, replicas: int = 1) -> AsyncIterator[System]:
+async def system(
+    folder: Path, *, coordinators: int = 2, replicas: int = 1, health_port: int = 0
+) -> AsyncIterator[System]:
     """Two coordinators, one of all others, on servers of their own; with three replicas on a cluster of NATS."""
     servers = Servers(folder)
     if replicas > 1:
@@ -87,7 +89,7 @@ async def system(folder: Path, *, coordinators: int = 2, replicas: int = 1) -> A
         async with proxying(servers.state.nats_port) as bus, proxying(servers.state.postgres_port) as postgres:
             with ledger() as server:
                 stack = Stack(folder / "stack", _environment(servers, bus, postgres, server, replicas))
-                stack.arguments = ("--coordinators", str(coordinators))
+                stack.arguments = ("--coordinators", str(coordinators), "--health-port", str(health_port))
                 await asyncio.to_thread(stack.start)
                 try:
                     yield System(servers, bus, postgres, stack, server)

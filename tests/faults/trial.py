@@ -70,7 +70,7 @@ async def try_out(
                 group.create_task(load.run(rate, raging.done))
             progress.cancel()
             say(f"the last fault is over; waiting for the end of {len(load.started)} runs")
-            await _wait_for_ends(system, load.started)
+            await wait_for_ends(system, load.started)
             findings = await check(system, load.started)
             stood = await standstills(system, nemesis.periods, now())
     finally:
@@ -85,7 +85,7 @@ async def _tell(say: Callable[[str], None], nemesis: Nemesis, load: Load) -> Non
         say(f"{len(load.started)} runs started, {len(nemesis.done)} faults done")
 
 
-async def _wait_for_ends(system: System, started: list[Started]) -> None:
+async def wait_for_ends(system: System, started: list[Started]) -> None:
     """Or until the time is over; the check says who is late."""
     promised = [one.run_id for one in started if one.acknowledged_at is not None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 from services.cli.setup import make_topology
-from services.coordinator.windows import FORGET_S, Windows
+from services.coordinator.windows import FORGET_S, ROUNDS, Windows
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, deliveries
 from shared.bus.rpc import Endpoint, PlainReply, Rpc
@@ -215,6 +216,21 @@ async def test_watch_tells_what_is_there_then_changes_and_all_anew_after_a_resta
         await eventually(lambda: len(heard) >= 4, "all anew")
         assert heard == ["a", "b", "a", "b"]
         running.cancel()
+
+
+async def test_a_type_that_was_not_there_is_looked_for_when_it_is_asked_for(client: Client) -> None:
+    """Workers announce themselves after the coordinator has read who is there."""
+    windows = Windows(client.jetstream(), 8)
+    await windows.read()
+    reading = asyncio.create_task(windows.keep_reading())
+    bucket = await client.jetstream().key_value(subjects.NODE_TYPES_BUCKET)
+    await bucket.put("step.late", b'{"node_type": "step", "slots": 100}')
+    asked_at = time.monotonic()
+
+    await eventually(lambda: windows.of("step") == ROUNDS * 100, "the window of what came late")
+
+    assert time.monotonic() - asked_at < 2, "long before it would have been read again"
+    reading.cancel()
 
 
 async def test_a_watch_leaves_no_consumer_for_long(client: Client) -> None:

@@ -100,3 +100,11 @@ def test_the_demo_api_may_be_reached_besides_what_the_user_allows(monkeypatch: p
     monkeypatch.setenv("PIPEWRIGHT_ALLOW_ADDRESSES", "10.0.0.1:80")
     worker = parts()["worker-http_request-1"].environment
     assert worker["PIPEWRIGHT_ALLOW_ADDRESSES"] == "10.0.0.1:80,127.0.0.1:9002"
+
+
+def test_each_service_has_a_health_port_of_its_own_when_one_is_given():
+    ports = {name: part.environment.get("PIPEWRIGHT_HEALTH_PORT") for name, part in parts(health_port=9100).items()}
+
+    assert list(ports.values())[:4] == ["9100", "9101", "9102", "9103"]
+    assert len(set(ports.values())) == len(ports)
+    assert not [part for part in parts().values() if "PIPEWRIGHT_HEALTH_PORT" in part.environment]
