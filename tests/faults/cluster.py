@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 
 from services.cli.local.nats_server import find_nats_server
@@ -44,6 +46,9 @@ def _changed(text: str, changes: dict[str, str]) -> str:
 
 
 async def leader(client: Client, stream: str) -> str | None:
-    """The name of the server that leads it now, if one does."""
-    cluster = (await client.jetstream().stream_info(stream)).cluster
+    """The name of the server that leads it now, if one does: while one is elected, nobody may answer."""
+    try:
+        cluster = (await client.jetstream().stream_info(stream)).cluster
+    except (nats.errors.Error, nats.js.errors.Error):
+        return None
     return cluster.leader if cluster is not None else None

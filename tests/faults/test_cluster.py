@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
-
-import nats.errors
-import nats.js.errors
 
 from shared.contracts import subjects
 from tests.eventually import eventually
@@ -22,15 +18,12 @@ MOST_STANDSTILL_S = 30.0
 
 def kill_leader(stream: str) -> Fault:
     async def kill(nemesis: Nemesis) -> None:
-        killed = await leader(nemesis.client, stream)
-        assert killed is not None
+        killed = await eventually(lambda: leader(nemesis.client, stream), "a leader")
         member = nemesis.system.servers.nats_members[killed]
         await member.kill()
 
         async def is_led_by_another() -> bool:
-            with suppress(nats.errors.Error, nats.js.errors.Error):
-                return await leader(nemesis.client, stream) not in {None, killed}
-            return False
+            return await leader(nemesis.client, stream) not in {None, killed}
 
         await eventually(is_led_by_another, "a new leader")
         await member.start()
