@@ -20,7 +20,7 @@ from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
-from shared.contracts.pipelines import VersionsResolve, VersionsResolved
+from shared.contracts.pipelines import ResolvedVersion, VersionsResolve, VersionsResolved
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunStarted
 from shared.contracts.states import RunStatus
@@ -125,11 +125,7 @@ class Starter:
 
     async def _resolve(self, connection: Connection, requests: Sequence[StartRequest]) -> None:
         """Give each request its graph, or its refusal."""
-        names = sorted({request.request.pipeline for request in requests})
-        reply = await self._rpc.call(
-            subjects.VERSIONS_RESOLVE, VersionsResolve(pipelines=names), VersionsResolved, timeout_s=5.0
-        )
-        found = {resolved.pipeline: resolved for resolved in reply.versions}
+        found = await self._ask_versions(sorted({request.request.pipeline for request in requests}))
         for request in requests:
             resolved = found[request.request.pipeline]
             request.digest = digest_of(request.request.pipeline, request.request.input)
@@ -146,6 +142,20 @@ class Starter:
                 raise
             except ServiceError as error:
                 request.refuse(error)
+
+    async def _ask_versions(self, pipelines: list[str]) -> dict[str, ResolvedVersion]:
+        wanted = VersionsResolve(pipelines=pipelines)
+        try:
+            reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
+        except UnavailableError:
+            raise
+        except ServiceError as error:
+            # A fault of the definition service refuses nobody's run: what cannot start is told for each by itself.
+            log.warning("the definition service could not answer", error=error.problem.detail)
+            raise UnavailableError(
+                "definition_unavailable", "The definition service has a fault now. Try again later.", retry_after_s=2.0
+            ) from error
+        return {resolved.pipeline: resolved for resolved in reply.versions}
 
     def _new_run(self, request: StartRequest) -> RunState:
         assert request.graph is not None
