@@ -11,8 +11,10 @@ import pytest
 
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.llm.execute import ANSWER_LIMIT
+from services.executors.llm.providers import Providers
 from tests.eventually import eventually
 from tests.http_server import Answer, json, text
+from tests.unit.executors.asking import settings
 from tests.unit.executors.models import KEY, Model, chunk, events, refused, stream, streamed
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -220,6 +222,13 @@ async def test_a_key_that_a_provider_quotes_is_blotted_out_wherever_it_stands(ll
     for answer in (refused(status, said), text(said, status), stream(events({"error": {"message": said}}))):
         llm.server.answers = [answer]
         assert "xx" in (await llm.failure()).message or before == 0
+
+
+@pytest.mark.parametrize("quoted", ["s3cret-7", "ada:s3cret-7", "YWRhOnMzY3JldC03"])
+def test_credentials_in_the_url_of_a_provider_are_blotted_out(quoted: str):
+    urls = {"PIPEWRIGHT_LLM_URLS": "mine=http://ada:s3cret-7@127.0.0.1:1/v1"}
+    provider = Providers(settings(**urls)).find("mine")
+    assert quoted not in provider.without_credentials(f"I know {quoted} well")
 
 
 @pytest.mark.parametrize("answer", [Answer(raw=b""), Answer(raw=b"garbage\r\n\r\n")], ids=["nothing", "garbage"])
