@@ -74,8 +74,11 @@ async def test_comments_and_other_fields_of_a_stream_are_passed_over(llm: Model)
         ("many", {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}),
         (
             {"prompt_tokens": "1", "completion_tokens": "2"},
-            {"prompt_tokens": "1", "completion_tokens": "2", "total_tokens": None},
+            {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
         ),
+        (USAGE | {"cost": "a\x00b"}, USAGE),
+        (USAGE | {"total_tokens": {}}, USAGE | {"total_tokens": None}),
+        ({"prompt_tokens": 0, "completion_tokens": 2}, {"prompt_tokens": 0, "completion_tokens": 2, "total_tokens": 2}),
     ],
     ids=str,
 )
