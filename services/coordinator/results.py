@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
-from shared.bus.pull import deliveries
+from shared.bus.pull import delivery_of
 from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
@@ -44,7 +44,7 @@ class ResultReader:
             await park(self._jetstream, "node_result", message.subject, str(error), message.data)
             return []
         node_type = message.subject.rsplit(".", 1)[1]
-        is_redelivered = deliveries(message) > 1
+        is_redelivered = delivery_of(message).times > 1
         outcomes = []
         for item in finished.results:
             outcome = await self._read_one(item, node_type, finished.worker, message.subject)
@@ -59,7 +59,7 @@ class ResultReader:
         except ValidationError as error:
             await park(self._jetstream, "node_result", subject, str(error), orjson.dumps(item))
             return None
-        run_id = str(result.run_id)
+        run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
             self.forged += 1
             log.warning(

@@ -112,7 +112,7 @@ def _token_emitter(bus: Bus) -> Callable[[NodeReady], EmitTokens]:
     sending: set[asyncio.Task[None]] = set()
 
     def emitter(ready: NodeReady) -> EmitTokens:
-        subject = subjects.node_tokens(str(ready.run_id))
+        subject = subjects.node_tokens(ready.run_id)
         counts: Counter[str] = Counter()
 
         def emit(text: str) -> None:
