@@ -92,7 +92,7 @@ async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[Nod
     await publisher.start()
     await announcer.announce()
     stopping = asyncio.Event()
-    async with Tasks([ended_runs.run(), announcer.keep_announcing()]):
+    async with Tasks([ended_runs.run(), ended_runs.notice_sleep(), announcer.keep_announcing()]):
         await ended_runs.wait_until_read()
         await asyncio.gather(*(announcer.wait_until_accepted(kind.name) for kind in node_types))
         running = [watched(worker.run(stopping)) for worker in workers]
