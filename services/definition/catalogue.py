@@ -10,6 +10,7 @@ from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
 from services.definition import store
+from services.definition.built_in import reason_to_refuse
 from services.definition.validation import KnownType
 from shared.bus.dead_letters import park
 from shared.bus.topology import ANNOUNCEMENT_TTL_S, ensure_node_type_durable
@@ -88,7 +89,9 @@ class NodeTypes:
             log.info("made what a node type needs", what=str(difference))
 
     async def _save(self, connection: Connection, announced: NodeTypeAnnounced) -> None:
-        """Raises RefusedError when it would change a type that is known without saying so."""
+        """Raises RefusedError when it would change a type that is known without saying so, or takes a name of ours."""
+        if reason := reason_to_refuse(announced):
+            raise RefusedError(reason)
         known = await store.load_type(connection, announced.node_type)
         if known is not None and announced.schema_version < known["schema_version"]:
             raise RefusedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -13,10 +14,17 @@ from shared.postgres import Connection, as_json
 
 Row = dict[str, Any]
 
+UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 PIPELINE_COLUMNS = (
     "id, slug, name, description, status::text AS status, input_schema, active_version, revision, published_sha256, "
     "created_at, updated_at, (SELECT count(*) FROM definition.nodes WHERE pipeline_id = pipelines.id) AS node_count"
 )
+
+
+def as_id(reference: str) -> UUID | None:
+    """None for a slug, which never has the form of a UUID."""
+    return UUID(reference) if UUID_FORM.fullmatch(reference) else None
 
 
 async def insert_pipeline(connection: Connection, pipeline_id: UUID, slug: str, document: PipelineDocument) -> bool:
@@ -72,8 +80,8 @@ async def find_pipeline(connection: Connection, reference: str, *, is_locked: bo
     """By slug or id; locked, it stays as it is until the transaction ends."""
     cursor = await connection.execute(
         f"SELECT {PIPELINE_COLUMNS} FROM definition.pipelines "  # noqa: S608  # constant columns
-        "WHERE slug = %(ref)s OR id::text = lower(%(ref)s)" + (" FOR UPDATE" if is_locked else ""),
-        {"ref": reference},
+        "WHERE slug = %(slug)s OR id = %(id)s::uuid" + (" FOR UPDATE" if is_locked else ""),
+        {"slug": reference, "id": as_id(reference)},
     )
     return await cursor.fetchone()
 
@@ -234,8 +242,8 @@ async def resolve(connection: Connection, references: Sequence[str]) -> list[Row
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
         "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
-        "WHERE pipeline.slug = ANY(%(refs)s) OR pipeline.id::text = ANY(%(refs)s)",
-        {"refs": list(references)},
+        "WHERE pipeline.slug = ANY(%(slugs)s) OR pipeline.id = ANY(%(ids)s::uuid[])",
+        {"slugs": list(references), "ids": list(filter(None, map(as_id, references)))},
         prepare=True,
     )
     return await cursor.fetchall()

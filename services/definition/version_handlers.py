@@ -104,9 +104,10 @@ class VersionHandlers:
         """In the order of the question; an error for each that starts no run."""
         async with self._drafts.transaction() as connection:
             rows = await store.resolve(connection, request.pipelines)
-            found = {row["slug"]: row for row in rows} | {str(row["id"]): row for row in rows}
-            slugs = await store.all_slugs(connection) if set(request.pipelines) - set(found) else []
-        return VersionsResolved(versions=[_resolved(name, found.get(name), slugs) for name in request.pipelines])
+            by_name = {row["slug"]: row for row in rows} | {row["id"]: row for row in rows}
+            found = {name: by_name.get(store.as_id(name) or name) for name in request.pipelines}
+            slugs = await store.all_slugs(connection) if None in found.values() else []
+        return VersionsResolved(versions=[_resolved(name, found[name], slugs) for name in request.pipelines])
 
     async def get_version(self, request: VersionGet) -> PlainReply:
         async with self._drafts.transaction() as connection:
