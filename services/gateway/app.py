@@ -29,6 +29,7 @@ from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
+from shared.contracts.rest import PREFIX
 from shared.health import serving_health
 from shared.logging import toggle_debug_on_signal
 from shared.metrics import watch_pool
@@ -41,7 +42,6 @@ from shared.tracing import tracing
 POOL_SIZE = 2
 #: Bytes; smaller answers are not worth it.
 COMPRESSED_FROM = 2048
-PREFIX = "/api/v3"
 
 
 def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
@@ -78,9 +78,10 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    app.add_middleware(RequestMetrics)
-    app.add_middleware(RequestTraces)
+    # The last one added is the outermost: what JSON:API refuses by itself is counted and traced too.
     add_jsonapi(app)
+    app.add_middleware(RequestTraces)
+    app.add_middleware(RequestMetrics)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM)
     if settings.cors_origins:
         app.add_middleware(

@@ -14,9 +14,9 @@ from services.gateway.jsonapi.errors import Origin, error_document
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import read_query
 from services.gateway.jsonapi.requests import flat_body
-from services.gateway.jsonapi.resources import PREFIX
 from shared.contracts.pipelines import PipelineDocument
 from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.rest import PREFIX
 from tests.contracts.representations import ANSWERS, DOCUMENT, as_sent
 
 GOLDEN = Path(__file__).parent / "golden_documents"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
+from shared.contracts.edits import edge_id
 from shared.contracts.message import JsonObject
+from shared.contracts.rest import PREFIX
 
-#: What all paths of the interface begin with.
-PREFIX = "/api/v3"
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -83,7 +83,7 @@ class Resource:
         if self.owner is not None and owner is not None:
             whole.setdefault(self.owner, owner)
         if self.type == "edges":
-            whole.setdefault("id", ".".join(filter(None, (flat["source"], flat["target"], flat.get("branch")))))
+            whole.setdefault("id", edge_id(flat["source"], flat["target"], flat.get("branch")))
         return whole
 
     def id_of(self, whole: JsonObject) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.gateway.access import Scope, needs
 from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
 from services.gateway.bodies import read_object
 from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, answer
+from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.wiring import Wired, answer, location
 from shared.bus.rpc import invalid_body
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
@@ -30,15 +30,15 @@ async def make_key(request: Request, wired: Wired) -> Response:
     except ValidationError as error:
         raise invalid_body(error) from error
     made = await wired.keys.make(wanted)
-    headers = {"location": f"/api/v3/api_keys/{made.id}", "cache-control": "no-store"}
+    headers = location("api_keys", made.id) | {"cache-control": "no-store"}
     return answer(made.model_dump(), 201, headers)
 
 
 @router.get("", dependencies=ADMIN, responses=answers(ApiKeyPage))
 async def list_keys(
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[UUID | None, Query(description="The id that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterId = None,
 ) -> Response:
     """Keys, newest first, with those that expired or were revoked; without the keys themselves."""
     return answer((await wired.keys.page(limit, after)).model_dump())

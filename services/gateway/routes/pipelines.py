@@ -11,7 +11,8 @@ from services.gateway.access import Scope, needs
 from services.gateway.bodies import DOCUMENT_LIMIT, read_json
 from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi import answers, body_of, with_yaml
-from services.gateway.wiring import Wired, answer
+from services.gateway.routes.paging import AfterSlug, Limit
+from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
 from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
@@ -40,8 +41,8 @@ EDIT_TIMEOUT_S = 60.0
 @router.get("", dependencies=READ, responses=answers(PipelinePage))
 async def list_pipelines(
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(max_length=63, description="The slug that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterSlug = None,
     status: PipelineStatus | None = None,
 ) -> Response:
     """Pipelines by slug, without their nodes."""
@@ -61,7 +62,7 @@ async def create_pipeline(
     document = await read_json(request, DOCUMENT_LIMIT)
     wanted = PipelineCreate(document=document, idempotency_key=idempotency_key)
     made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, wanted, EDIT_TIMEOUT_S)
-    return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"} | etag_of(made))
+    return answer(made, 201, location("pipelines", made["id"]) | etag_of(made))
 
 
 @router.post("/apply", dependencies=WRITE, responses=answers(Applied), openapi_extra=body_of(PipelineDocument))

@@ -11,7 +11,7 @@ from pydantic import Field
 from services.gateway.access import Scope, caller_of, needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, answer
+from services.gateway.wiring import Wired, answer, location
 from shared.clock import new_id
 from shared.contracts import subjects
 from shared.contracts.message import Document
@@ -91,7 +91,7 @@ async def retry_run(run_id: UUID, request: Request, wired: Wired) -> Response:
         run_id=run_id, new_run_id=body.run_id or new_id(), start_from=body.start_from, actor=caller_of(request)
     )
     made = await wired.rpc.call_raw(subjects.RUNS_RETRY, wanted)
-    return answer(made, 202, {"location": f"/api/v3/pipeline_runs/{made['id']}"})
+    return answer(made, 202, location("pipeline_runs", made["id"]))
 
 
 @router.get("/audit", dependencies=[needs(Scope.RUNS_READ)], responses=answers(AuditTrail))

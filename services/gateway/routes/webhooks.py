@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, Wiring, answer
+from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.contracts import subjects
 from shared.contracts.message import Document
 from shared.contracts.pipelines import Pipeline, PipelineGet
@@ -34,9 +34,6 @@ from shared.contracts.webhooks import (
 router = APIRouter(tags=["webhooks"])
 
 READ = [needs(Scope.RUNS_READ)]
-
-After = Annotated[UUID | None, Query(description="The id that the last page ended with")]
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class NewWebhook(Document):
@@ -75,12 +72,12 @@ async def make_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Resp
 
 async def _make(wired: Wiring, wanted: WebhookCreate) -> Response:
     made = await wired.rpc.call_raw(subjects.WEBHOOKS_CREATE, wanted)
-    return answer(made, 201, {"location": f"/api/v3/webhooks/{made['id']}", "cache-control": "no-store"})
+    return answer(made, 201, location("webhooks", made["id"]) | {"cache-control": "no-store"})
 
 
 @router.get("/webhooks", dependencies=READ, responses=answers(WebhookPage))
 async def list_webhooks(
-    wired: Wired, limit: Limit = 50, after: After = None, pipeline_id: UUID | None = None, run_id: UUID | None = None
+    wired: Wired, limit: Limit = 50, after: AfterId = None, pipeline_id: UUID | None = None, run_id: UUID | None = None
 ) -> Response:
     """Webhooks, newest first, without their secrets."""
     wanted = WebhooksList(limit=limit, after=after, pipeline_id=pipeline_id, run_id=run_id)
@@ -108,7 +105,7 @@ async def delete_webhook(webhook_id: UUID, wired: Wired) -> Response:
 
 @router.get("/webhooks/{webhook_id}/deliveries", dependencies=READ, responses=answers(WebhookDeliveryPage))
 async def list_deliveries(
-    webhook_id: UUID, wired: Wired, limit: Limit = 50, after: After = None, status: DeliveryStatus | None = None
+    webhook_id: UUID, wired: Wired, limit: Limit = 50, after: AfterId = None, status: DeliveryStatus | None = None
 ) -> Response:
     """Deliveries of a webhook, newest first: which run, how often it was tried, and what the other side said."""
     wanted = WebhookDeliveriesList(webhook_id=webhook_id, limit=limit, after=after, status=status)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
-from services.gateway import routes as routers
-from services.gateway.app import PREFIX, make_app
+from services.gateway.app import make_app
 from services.gateway.keys import Keys
 from services.gateway.openapi import REFUSALS
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
+from shared.contracts.rest import PREFIX
 from shared.readiness import Readiness
+from tests.scopes import all_routes
 
 BUS = Bus("nats://127.0.0.1:1", "gateway")
 APP = make_app(GatewaySettings(), BUS)
@@ -56,14 +54,8 @@ def leads_to(reference: str) -> Any:
     return found
 
 
-def routes() -> Iterator[APIRoute]:
-    """Of every module in `routes/`."""
-    for found in pkgutil.iter_modules(routers.__path__):
-        yield from import_module(f"{routers.__name__}.{found.name}").router.routes
-
-
 def test_every_route_is_in_the_document():
-    written = {f"{method} {PREFIX}{route.path}" for route in routes() for method in route.methods}
+    written = {f"{method} {PREFIX}{route.path}" for route in all_routes() for method in route.methods}
     assert {name for name, _ in operations()} == written
 
 
