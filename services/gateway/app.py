@@ -16,7 +16,7 @@ from services.gateway.feed import Feed
 from services.gateway.jsonapi.middleware import add_jsonapi
 from services.gateway.keys import Keys
 from services.gateway.metrics import RequestMetrics
-from services.gateway.openapi import Gateway
+from services.gateway.openapi.document import Gateway, operation_id
 from services.gateway.problems import add_problem_handlers
 from services.gateway.rate_limit import RateLimit
 from services.gateway.routes import events, node_results, nodes, pipelines, run_actions, runs, system, versions
@@ -76,6 +76,7 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
     )
     add_problem_handlers(app)
     # The last one added is the outermost: what JSON:API refuses by itself is counted and traced too.

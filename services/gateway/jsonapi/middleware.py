@@ -28,6 +28,8 @@ from shared.errors import ServiceError
 
 #: Bytes; from here on a translation may take longer than others should wait for the event loop.
 LARGE = 128 * 1024
+#: Of what kind a body would be says nothing where none is read.
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 TRANSLATED = frozenset({negotiation.FLAT_MEDIA_TYPE, PROBLEM})
 
 
@@ -80,7 +82,8 @@ class Exchange:
         except NotAcceptableError:
             self._is_asked_for = True  # it does speak JSON:API, and is told so in it
             raise
-        self._is_brought = negotiation.brings_document(headers.get("content-type"))
+        if self.scope["method"] in WITH_BODY:
+            self._is_brought = negotiation.brings_document(headers.get("content-type"))
         if self._is_asked_for:
             self._wish = read_query(self._query, self._place)
             self._origin = Origin(names=self._wish.names)

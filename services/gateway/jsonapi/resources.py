@@ -77,6 +77,12 @@ class Resource:
     order: str | None = None
     is_paged: bool = True
 
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """Flat fields that are no attributes: they stand in the id, in `meta`, or are relationships."""
+        related = {relation.field for relation in self.relations.values() if not isinstance(relation, Linked)}
+        return frozenset({"id", *filter(None, [self.owner]), *self.told, *related})
+
     def completed(self, flat: JsonObject, owner: str | None) -> JsonObject:
         """The flat fields with those that a part of a larger answer leaves out."""
         whole = dict(flat)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from services.gateway.access import Scope, needs
 from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
 from services.gateway.bodies import read_object
-from services.gateway.openapi import answers, body_of
+from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, answer, location
 from shared.bus.rpc import invalid_body
@@ -23,7 +23,7 @@ ADMIN = [needs(Scope.ADMIN)]
 @router.post(
     "", dependencies=ADMIN, status_code=201, responses=answers(MadeApiKey, 201), openapi_extra=body_of(NewApiKey)
 )
-async def make_key(request: Request, wired: Wired) -> Response:
+async def create_api_key(request: Request, wired: Wired) -> Response:
     """Make a key. The answer shows it, and nothing ever does again; kept is its SHA-256 alone."""
     try:
         wanted = NewApiKey.model_validate(await read_object(request))
@@ -35,7 +35,7 @@ async def make_key(request: Request, wired: Wired) -> Response:
 
 
 @router.get("", dependencies=ADMIN, responses=answers(ApiKeyPage))
-async def list_keys(
+async def list_api_keys(
     wired: Wired,
     limit: Limit = 50,
     after: AfterId = None,
@@ -45,13 +45,13 @@ async def list_keys(
 
 
 @router.get("/{key_id}", dependencies=ADMIN, responses=answers(ApiKey))
-async def get_key(key_id: UUID, wired: Wired) -> Response:
+async def get_api_key(key_id: UUID, wired: Wired) -> Response:
     """A key, without the key itself; `last_used_at` may be late by a minute."""
     return answer((await wired.keys.get(key_id)).model_dump())
 
 
 @router.delete("/{key_id}", dependencies=ADMIN, status_code=204, response_model=None, responses=answers(None, 204))
-async def revoke_key(key_id: UUID, wired: Wired) -> Response:
+async def revoke_api_key(key_id: UUID, wired: Wired) -> Response:
     """Revoke a key for ever: refused from now on, and within 5 seconds by every other gateway."""
     await wired.keys.revoke(key_id)
     return Response(status_code=204)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 
 from services.gateway.access import Scope, needs
-from services.gateway.openapi import answers
+from services.gateway.openapi.answers import answers
 from services.gateway.routes.paging import AfterKey, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects

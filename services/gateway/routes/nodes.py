@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_json
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers, body_of
+from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterEdge, AfterKey, Limit
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
@@ -52,7 +52,11 @@ async def list_nodes(
 
 
 @router.post(
-    "/nodes", status_code=201, dependencies=WRITE, responses=answers(NodeView, 201), openapi_extra=body_of(NodeDocument)
+    "/nodes",
+    status_code=201,
+    dependencies=WRITE,
+    responses=answers(NodeView, 201, refuses=["node_exists", "invalid_pipeline"]),
+    openapi_extra=body_of(NodeDocument),
 )
 async def create_node(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Add a node to the draft. References to nodes that are not upstream yet are told by validate and publish."""
@@ -68,7 +72,12 @@ async def get_node(pipeline: str, key: NodeKeyPath, wired: Wired) -> Response:
     return _told(await wired.rpc.call_raw(subjects.NODES_GET, NodeGet(pipeline=pipeline, key=key)))
 
 
-@router.put("/nodes/{key}", dependencies=WRITE, responses=answers(NodeView), openapi_extra=body_of(NodeDocument))
+@router.put(
+    "/nodes/{key}",
+    dependencies=WRITE,
+    responses=answers(NodeView, refuses=["invalid_pipeline", "key_is_fixed"]),
+    openapi_extra=body_of(NodeDocument),
+)
 async def update_node(
     pipeline: str, key: NodeKeyPath, request: Request, wired: Wired, if_revision: IfRevision
 ) -> Response:
@@ -98,7 +107,11 @@ async def list_edges(
 
 
 @router.post(
-    "/edges", status_code=201, dependencies=WRITE, responses=answers(EdgeView, 201), openapi_extra=body_of(EdgeDocument)
+    "/edges",
+    status_code=201,
+    dependencies=WRITE,
+    responses=answers(EdgeView, 201, refuses=["invalid_pipeline"]),
+    openapi_extra=body_of(EdgeDocument),
 )
 async def create_edge(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Add an edge to the draft."""

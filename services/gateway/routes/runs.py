@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, Field
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
-from services.gateway.openapi import answers, body_of
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.openapi.examples import STARTED, WHOLE_RUN
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
@@ -38,14 +39,28 @@ class Execute(Document):
     hold: bool = False
 
 
+#: Why a run may not start.
+REFUSES = (
+    "pipeline_not_published",
+    "pipeline_archived",
+    "another_body",
+    "invalid_input",
+    "invalid_schema",
+    "unstorable_input",
+    "input_too_large",
+    "overloaded",
+    "not_started",
+)
+
+
 @router.post(
     "/pipelines/{pipeline}/execute",
     dependencies=[needs(Scope.RUNS_START)],
     status_code=202,
-    responses=answers(Run, 202) | answers(Run, 200),
-    openapi_extra=body_of(Execute),
+    responses=answers(Run, 202, example=STARTED, refuses=REFUSES) | answers(Run, 200),
+    openapi_extra=body_of(Execute, example=Execute(input={"url": "https://example.org"})),
 )
-async def execute(
+async def execute_pipeline(
     pipeline: str,
     request: Request,
     wired: Wired,
@@ -106,7 +121,7 @@ async def list_runs(
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 
 
-@router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run))
+@router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run, example=WHOLE_RUN))
 async def get_run(
     run_id: UUID,
     wired: Wired,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers
+from services.gateway.openapi.answers import answers
 from services.gateway.routes.paging import AfterNumber, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
@@ -48,7 +48,11 @@ async def get_version(pipeline: str, number: Number, wired: Wired) -> Response:
     return answer(await wired.rpc.call_raw(subjects.VERSIONS_READ, VersionRead(pipeline=pipeline, number=number)))
 
 
-@router.post("/{number}/publish", dependencies=[needs(Scope.PIPELINES_WRITE)], responses=answers(Pipeline))
+@router.post(
+    "/{number}/publish",
+    dependencies=[needs(Scope.PIPELINES_WRITE)],
+    responses=answers(Pipeline, refuses=["pipeline_archived"]),
+)
 async def publish_version(pipeline: str, number: Number, wired: Wired, if_revision: IfRevision) -> Response:
     """Let new runs use this version again; the draft stays as it is."""
     wanted = VersionPublish(pipeline=pipeline, number=number, if_revision=if_revision)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
-from services.gateway.openapi import answers, body_of
+from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.contracts import subjects
@@ -43,14 +43,17 @@ class NewWebhook(Document):
     url: WebhookUrl
 
 
+NEW_WEBHOOK = body_of(NewWebhook, example=NewWebhook(url="https://example.org/ends"))
+
+
 @router.post(
     "/pipelines/{pipeline}/webhooks",
     dependencies=[needs(Scope.PIPELINES_WRITE)],
     status_code=201,
-    responses=answers(MadeWebhook, 201),
-    openapi_extra=body_of(NewWebhook),
+    responses=answers(MadeWebhook, 201, refuses=["too_many_webhooks"]),
+    openapi_extra=NEW_WEBHOOK,
 )
-async def make_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -> Response:
+async def create_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -> Response:
     """Tell this URL of the end of every run of the pipeline. The answer alone shows the secret."""
     body = await read_model(request, NewWebhook)
     found = await wired.rpc.call(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline), Pipeline)
@@ -61,10 +64,10 @@ async def make_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -
     "/pipeline_runs/{run_id}/webhooks",
     dependencies=[needs(Scope.RUNS_START)],
     status_code=201,
-    responses=answers(MadeWebhook, 201),
-    openapi_extra=body_of(NewWebhook),
+    responses=answers(MadeWebhook, 201, refuses=["too_many_webhooks"]),
+    openapi_extra=NEW_WEBHOOK,
 )
-async def make_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Response:
+async def create_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Response:
     """Tell this URL of the end of one run; at once, if it has ended already. The answer alone shows the secret."""
     body = await read_model(request, NewWebhook)
     return await _make(wired, WebhookCreate(run_id=run_id, url=body.url))
