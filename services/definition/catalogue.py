@@ -9,7 +9,7 @@ from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
-from services.definition import store
+from services.definition import type_store
 from services.definition.built_in import reason_to_refuse
 from services.definition.validation import KnownType
 from shared.bus.dead_letters import park
@@ -45,7 +45,7 @@ class NodeTypes:
         node_type, _, worker = entry.key.partition(".")
         if entry.operation in ("DEL", "PURGE"):
             async with self._pool.connection() as connection:
-                await store.forget_worker(connection, node_type, worker)
+                await type_store.forget_worker(connection, node_type, worker)
             return
         try:
             announced = NodeTypeAnnounced.model_validate_json(entry.value or b"")
@@ -92,7 +92,7 @@ class NodeTypes:
         """Raises RefusedError when it would change a type that is known without saying so, or takes a name of ours."""
         if reason := reason_to_refuse(announced):
             raise RefusedError(reason)
-        known = await store.load_type(connection, announced.node_type)
+        known = await type_store.load_type(connection, announced.node_type)
         if known is not None and announced.schema_version < known["schema_version"]:
             raise RefusedError(
                 f"schema_version {announced.schema_version} is lower than {known['schema_version']}, "
@@ -105,14 +105,14 @@ class NodeTypes:
                 "Raise schema_version with every change."
             )
         if known is None or not is_same or known["schema_version"] != announced.schema_version:
-            await store.save_type(connection, announced)
+            await type_store.save_type(connection, announced)
             log.info("a node type was accepted", node_type=announced.node_type, worker=announced.worker)
-        await store.save_worker(connection, announced)
+        await type_store.save_worker(connection, announced)
 
     async def known(self, connection: Connection) -> dict[str, KnownType]:
         """All types, online or not; the same object for a type as long as its schema is the same."""
         found = {}
-        for row in await store.list_types(connection, ANNOUNCEMENT_TTL_S):
+        for row in await type_store.list_types(connection, ANNOUNCEMENT_TTL_S):
             name, version = row["node_type"], row["schema_version"]
             kept = self._known.get(name)
             if kept is None or kept[0] != version:
@@ -122,5 +122,5 @@ class NodeTypes:
         return found
 
     async def views(self, connection: Connection) -> list[NodeTypeView]:
-        rows = await store.list_types(connection, ANNOUNCEMENT_TTL_S)
+        rows = await type_store.list_types(connection, ANNOUNCEMENT_TTL_S)
         return [NodeTypeView.model_validate({**row, "is_online": bool(row["workers"])}) for row in rows]

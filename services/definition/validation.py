@@ -15,9 +15,9 @@ from services.definition.graph import Upstream, edge_findings, find_cycle, paren
 from services.definition.input_schema import schema_findings
 from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, pointer_to
 from shared.errors import InvalidError, unknown_field
-from shared.templates.config import ConfigProblems, compile_cached, escape
+from shared.templates.config import ConfigProblems, compile_cached
 from shared.templates.validation import config_findings
 
 #: Findings told at once.
@@ -53,7 +53,7 @@ def shape_findings(error: ValidationError, model: type[BaseModel]) -> list[Field
 
 def _shape_finding(item: Any, model: type[BaseModel]) -> FieldProblem:
     parts = [str(part) for part in item["loc"]]
-    pointer = "".join(f"/{escape(part)}" for part in parts)
+    pointer = pointer_to(parts)
     if item["type"] == "extra_forbidden":
         return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts, model)))
     if not parts:

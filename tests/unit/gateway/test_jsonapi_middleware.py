@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from services.gateway.bodies import BODY_LIMIT, read_json
 from services.gateway.jsonapi.middleware import LARGE, add_jsonapi
-from services.gateway.jsonapi.resources import PREFIX
 from services.gateway.problems import add_problem_handlers
 from services.gateway.wiring import answer
 from shared.contracts.problems import FieldProblem
+from shared.contracts.rest import PREFIX
 from shared.errors import ConflictError, InvalidError, UnavailableError
 
 OURS = "application/vnd.api+json"

@@ -8,11 +8,14 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import FastAPI, Query, Request
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from services.gateway.bodies import read_json, read_object
 from services.gateway.keys import UnauthorizedError
 from services.gateway.problems import add_problem_handlers
+from services.gateway.routes.webhooks import NewWebhook
+from shared.bus.rpc import invalid_body
 from shared.contracts.problems import FieldProblem, Problem
 from shared.errors import ConflictError, InvalidError, NotFoundError, ServiceError, TooLargeError, UnavailableError
 
@@ -90,6 +93,12 @@ async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient):
     answer = await client.get("/limited?limit=0")
     assert answer.status_code == 422
     assert [found["pointer"] for found in answer.json()["errors"]] == ["/query/limit"]
+
+
+def test_a_place_is_told_as_a_json_pointer_whatever_its_name():
+    with pytest.raises(ValidationError) as refused:
+        NewWebhook.model_validate({"url": "https://example.org", "a/b~c": 1})
+    assert [found.pointer for found in invalid_body(refused.value).problem.errors] == ["/a~1b~0c"]
 
 
 async def test_an_unknown_path_points_to_the_documentation(client: httpx.AsyncClient):
