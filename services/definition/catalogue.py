@@ -20,6 +20,7 @@ from shared.contracts.nodes import NodeTypeAnnounced
 from shared.contracts.pipelines import NodeTypeView
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
+from shared.storable import fault_of
 
 log = get_logger(__name__)
 
@@ -51,6 +52,8 @@ class NodeTypes:
             announced = NodeTypeAnnounced.model_validate_json(entry.value or b"")
             if (announced.node_type, announced.worker) != (node_type, worker):
                 raise RefusedError(f"the key {entry.key} is not its own")
+            if fault := fault_of([announced.config_schema, announced.output_schema, announced.examples]):
+                raise RefusedError(f"it holds {fault}")
             Draft202012Validator.check_schema(announced.config_schema)
         except (ValidationError, RefusedError, SchemaError) as error:
             await park(

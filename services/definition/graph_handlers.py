@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.definition import graph_store, store
 from services.definition.drafts import Drafts
-from services.definition.validation import invalid_pipeline, shape_findings
+from services.definition.validation import check_storable, invalid_pipeline, shape_findings
 from shared.bus.rpc import Endpoint
 from shared.contracts import subjects
 from shared.contracts.edits import (
@@ -167,6 +167,7 @@ class GraphHandlers:
 
 def _read(model: type[Body], raw: Any, **defaults: Any) -> Body:
     """The body as a model; raises InvalidError with every place that has the wrong shape."""
+    check_storable(raw)
     try:
         return model.model_validate({**defaults, **raw} if isinstance(raw, dict) else raw)
     except ValidationError as error:

@@ -17,6 +17,7 @@ from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
 from shared.contracts.problems import FieldProblem, pointer_to
 from shared.errors import InvalidError, unknown_field
+from shared.storable import fault_of
 from shared.templates.config import ConfigProblems, compile_cached
 from shared.templates.validation import config_findings
 
@@ -40,10 +41,17 @@ Catalogue = Mapping[str, KnownType]
 
 def read_document(raw: Any) -> PipelineDocument:
     """The document as a model; raises InvalidError with every place that has the wrong shape."""
+    check_storable(raw)
     try:
         return PipelineDocument.model_validate(raw)
     except ValidationError as error:
         raise invalid_pipeline(shape_findings(error, PipelineDocument)) from error
+
+
+def check_storable(raw: Any) -> None:
+    """Raises InvalidError for what could not be handed on, whatever it is."""
+    if fault := fault_of(raw):
+        raise invalid_pipeline([FieldProblem(detail=f"the document holds {fault}. Take it out.")])
 
 
 def shape_findings(error: ValidationError, model: type[BaseModel]) -> list[FieldProblem]:

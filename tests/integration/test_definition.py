@@ -237,11 +237,12 @@ async def test_unreadable_announcement_is_parked(engine: Engine) -> None:
 
     await bucket.put("broken.worker", b"no JSON")
     await HandWorker(engine.client.nats, "stolen").announce(worker="another-worker")
+    await HandWorker(engine.client.nats, "huge").announce(config_schema={"properties": {"a": {"maximum": 2**64}}})
 
-    async def both() -> bool:
-        return await engine.parked("announcement") == 2
+    async def all_three() -> bool:
+        return await engine.parked("announcement") == 3
 
-    await eventually(both, "the dead letters")
+    await eventually(all_three, "the dead letters")
 
 
 async def test_type_whose_worker_left_is_offline_and_known(engine: Engine) -> None:

@@ -212,6 +212,7 @@ async def test_media_types_with_other_parameters_are_refused(
         (b'{"data": {"type": "nodes"}}', 409, "another_resource"),
         (b'{"data": {"type": "pipelines", "id": "1"}}', 403, "client_generated_id"),
         (b" " * (BODY_LIMIT * 16 + 1), 413, "body_too_large"),
+        (b'{"data":' * 256 + b"1" + b"}" * 256, 422, "unstorable_body"),
     ],
 )
 async def test_a_body_that_is_no_document_is_refused(client: httpx.AsyncClient, body: bytes, status: int, code: str):

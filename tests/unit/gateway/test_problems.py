@@ -142,6 +142,19 @@ async def test_what_is_not_json_is_refused(client: httpx.AsyncClient, body: byte
     assert (answer.status_code, answer.json()["type"]) == (422, "invalid_json")
 
 
+@pytest.mark.parametrize("depth", [102, 256, 1000])
+async def test_a_body_that_is_nested_too_deep_is_refused(client: httpx.AsyncClient, depth: int):
+    answer = await client.post("/object", content=b'{"a":' * depth + b"1" + b"}" * depth)
+    assert (answer.status_code, answer.json()["type"]) == (422, "unstorable_body")
+    assert "inside each other" in answer.json()["detail"]
+
+
+async def test_the_zero_character_is_refused_with_its_place(client: httpx.AsyncClient):
+    answer = await client.post("/json", content=rb'{"a": ["b", "c\u0000"]}')
+    assert (answer.status_code, answer.json()["type"]) == (422, "unstorable_body")
+    assert [found["pointer"] for found in answer.json()["errors"]] == ["/a/1"]
+
+
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null"])
 async def test_where_an_object_is_wanted_nothing_else_is_taken(client: httpx.AsyncClient, body: bytes):
     answer = await client.post("/object", content=body)
