@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from shared.storable import holds_zero_character
+from shared.storable import DEPTH_LIMIT, holds_zero_character, may_be_unstorable, storable_problem
 
 values = st.recursive(
     st.none() | st.integers(-9, 9) | st.text(st.sampled_from('\x00\\u0"ax'), max_size=12),
@@ -60,3 +60,28 @@ def test_text_that_spells_the_escape_does_not_hold_the_character(text: bytes, is
 def test_much_text_is_looked_through_quickly():
     assert not holds_zero_character(b'"' + rb"\\" * 100_000 + rb"u0000" + b'"')
     assert holds_zero_character(b'"' + rb"\\" * 100_000 + rb"\u0000" + b'"')
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for at in range(depth):
+        value = [value] if at % 2 else {"in": value}
+    return value
+
+
+def test_what_is_too_deep_is_found_and_told():
+    assert storable_problem(nested(DEPTH_LIMIT)) is None
+    assert "inside each other" in (storable_problem(nested(DEPTH_LIMIT + 1)) or "")
+    assert "U+0000" in (storable_problem({"a": ["\x00"]}) or "")
+
+
+@given(values)
+@settings(max_examples=300)
+def test_what_is_unstorable_is_suspected_from_its_text(value: Any):
+    if storable_problem(value) is not None:
+        assert may_be_unstorable(orjson.dumps(value))
+
+
+def test_depth_is_suspected_from_the_brackets():
+    assert may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT + 1)))
+    assert not may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT)))
