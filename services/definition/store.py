@@ -237,12 +237,14 @@ async def load_version(connection: Connection, version_id: UUID) -> Any | None:
 
 async def resolve(connection: Connection, references: Sequence[str]) -> list[Row]:
     """Pipelines by slug or id, with the id of their active version."""
+    # Postgres refuses the whole question for one name with U+0000, which none of its own can have.
+    askable = [reference for reference in references if "\0" not in reference]
     cursor = await connection.execute(
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
         "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
         "WHERE pipeline.slug = ANY(%(slugs)s) OR pipeline.id = ANY(%(ids)s::uuid[])",
-        {"slugs": list(references), "ids": list(filter(None, map(as_id, references)))},
+        {"slugs": askable, "ids": list(filter(None, map(as_id, askable)))},
         prepare=True,
     )
     return await cursor.fetchall()

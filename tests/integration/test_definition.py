@@ -84,6 +84,18 @@ async def test_version_never_changes(engine: Engine) -> None:
         await engine.query("UPDATE definition.versions SET number = 9 WHERE id = %s", version_id)
 
 
+async def test_a_name_that_postgres_cannot_hold_spoils_no_other_answer(engine: Engine) -> None:
+    await engine.client.apply(document("spoiled-by-none"))
+
+    wanted = VersionsResolve(pipelines=["no\0name", "spoiled-by-none"])
+    resolved = await rpc_of(engine).call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved)
+
+    nameless, found = resolved.versions
+    assert nameless.error is not None
+    assert nameless.error.type == "pipeline_not_found"
+    assert found.version_id is not None
+
+
 async def test_edits_at_once_leave_one_whole_document(engine: Engine) -> None:
     await engine.client.apply(document("raced"))
 
