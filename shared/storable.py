@@ -1,8 +1,17 @@
-"""What Postgres cannot store of JSON text."""
+"""What of JSON can be stored and passed on: Postgres knows no U+0000, and readers and writers stop at some depth."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+#: Lists and objects inside the outermost one. Messages around a value add some; readers stop at about 200 and
+#: writers at about 250, so that what is deeper could be taken and never be handed on.
+DEPTH_LIMIT = 100
+TOO_DEEP = f"more than {DEPTH_LIMIT} lists and objects inside each other"
 
 #: U+0000 as JSON writes it: `\u0000` behind an even number of backslashes.
 _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -11,3 +20,48 @@ _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 def holds_zero_character(body: bytes) -> bool:
     """True for the character U+0000; not for text that merely spells its escape."""
     return b"\\u0000" in body and _ZERO.search(body) is not None
+
+
+def is_too_deep(value: Any) -> bool:
+    """True for what has more than DEPTH_LIMIT lists and objects inside each other; looks at each once."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH_LIMIT + 1):
+        if not level:
+            return False
+        level = [
+            item
+            for around in level
+            for item in (around.values() if isinstance(around, dict) else around)
+            if isinstance(item, dict | list)
+        ]
+    return bool(level)
+
+
+def fault_of(value: Any) -> str | None:
+    """What keeps a value that was read as JSON from being written again and kept; None when nothing does."""
+    if is_too_deep(value):
+        return TOO_DEEP
+    try:
+        body = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        return f"something that cannot be passed on: {error}"
+    return "the character U+0000" if holds_zero_character(body) else None
+
+
+def zero_places(value: Any, place: str = "") -> Iterator[str]:
+    """JSON pointers to the texts, and around the keys, that hold U+0000. For values that are not too deep."""
+    if isinstance(value, str) and "\x00" in value:
+        yield place
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from zero_places(item, f"{place}/{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if "\x00" in key:
+                yield place
+            yield from zero_places(item, f"{place}/{key.replace('~', '~0').replace('/', '~1')}")
+
+
+def without_zero_character(text: str) -> str:
+    """Of a name that is told in a refusal: the character becomes the one for what cannot be shown."""
+    return text.replace("\x00", "\ufffd")

@@ -17,6 +17,7 @@ from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
 from shared.logging import get_logger
+from shared.storable import TOO_DEEP, is_too_deep
 
 log = get_logger(__name__)
 
@@ -57,7 +58,8 @@ class ResultReader:
         try:
             result = RESULT.validate_python(item)
         except ValidationError as error:
-            await park(self._jetstream, "node_result", subject, str(error), orjson.dumps(item))
+            text = b"" if is_too_deep(item) else orjson.dumps(item)
+            await park(self._jetstream, "node_result", subject, str(error), text)
             return None
         run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
@@ -89,6 +91,7 @@ class ResultReader:
                 await self._add_output(outcome, result.outcome)
             case Failed() as failed:
                 fail(outcome, failed)
+        refuse_depth(outcome)
         return outcome
 
     async def _add_output(self, outcome: Outcome, completed: Completed) -> None:
@@ -119,6 +122,19 @@ def too_large(size: int) -> Failed:
         "Let the node give less, for example by a filter of the other side."
     )
     return Failed.model_validate({"error": {"code": "output_too_large", "message": message}, "retryable": False})
+
+
+def refuse_depth(outcome: Outcome) -> None:
+    """What nobody could write again would stop whoever tries, and be delivered for ever."""
+    if is_too_deep(outcome.metadata):
+        outcome.metadata = {}
+    if is_too_deep(outcome.output):
+        outcome.output, outcome.payload = None, None
+        problem = {
+            "code": "unstorable_output",
+            "message": f"The output has {TOO_DEEP}. Let the node give a flatter one.",
+        }
+        fail(outcome, Failed.model_validate({"error": problem, "retryable": False}))
 
 
 def fail(outcome: Outcome, failed: Failed) -> None:

@@ -11,7 +11,7 @@ import orjson
 from jinja2 import TemplateSyntaxError
 
 from shared.contracts.pipelines import References
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, escape
 from shared.templates.environment import ENVIRONMENT
 from shared.templates.plain import read_plain
 from shared.templates.render import Field, TemplateRenderError, render_field, text_field, value_as_text, value_field
@@ -197,11 +197,6 @@ def _list(value: list[Any], items: list[Build | None]) -> Build:
     return lambda variables, scope: [
         item(variables, scope) if item is not None else constant for item, constant in zip(items, value, strict=True)
     ]
-
-
-def escape(part: str) -> str:
-    """A key as a part of a JSON pointer (RFC 6901)."""
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 def template_strings(value: Any, pointer: str = "") -> Iterator[str]:

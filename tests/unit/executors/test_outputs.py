@@ -9,7 +9,6 @@ import pytest
 
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.kit.outputs import (
-    DEPTH_LIMIT,
     METADATA_LIMIT,
     OUTPUT_LIMIT,
     TEXT_LIMIT,
@@ -18,6 +17,7 @@ from services.executors.kit.outputs import (
     storable_text,
 )
 from shared.contracts.nodes import NodeReady
+from shared.storable import DEPTH_LIMIT
 from tests.unit.executors.attempts import ready
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from shared.storable import holds_zero_character
+from shared.storable import DEPTH_LIMIT, TOO_DEEP, fault_of, holds_zero_character, is_too_deep, zero_places
 
 values = st.recursive(
     st.none() | st.integers(-9, 9) | st.text(st.sampled_from('\x00\\u0"ax'), max_size=12),
@@ -60,3 +60,40 @@ def test_text_that_spells_the_escape_does_not_hold_the_character(text: bytes, is
 def test_much_text_is_looked_through_quickly():
     assert not holds_zero_character(b'"' + rb"\\" * 100_000 + rb"u0000" + b'"')
     assert holds_zero_character(b'"' + rb"\\" * 100_000 + rb"\u0000" + b'"')
+
+
+def nested(depth: int) -> Any:
+    """So many lists and objects inside each other."""
+    value: Any = 1
+    for number in range(depth):
+        value = [value, 2] if number % 2 else {"in": value, "beside": 3}
+    return value
+
+
+def test_what_is_nested_to_the_limit_is_kept_and_no_deeper():
+    assert not is_too_deep(nested(DEPTH_LIMIT + 1))
+    assert is_too_deep(nested(DEPTH_LIMIT + 2))
+    assert not any(map(is_too_deep, ("text", 1, None, {}, [])))
+
+
+def test_depth_is_told_of_what_no_writer_could_write():
+    assert is_too_deep(nested(100_000))
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({"a": [1, "b"]}, None),
+        (nested(500), TOO_DEEP),
+        ({"a": 2**64}, "something that cannot be passed on: Integer exceeds 64-bit range"),
+        ({"a\x00": 1}, "the character U+0000"),
+    ],
+    ids=["nothing", "depth", "a number", "a character"],
+)
+def test_a_fault_is_told_in_words(value: Any, fault: str | None):
+    assert fault_of(value) == fault
+
+
+def test_the_zero_character_is_told_with_its_places():
+    value = {"a": ["b", "\x00"], "c/d": {"e": "x\x00y"}, "f": {"g\x00": 1}}
+    assert list(zero_places(value)) == ["/a/1", "/c~1d/e", "/f"]
