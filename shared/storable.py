@@ -65,3 +65,8 @@ def zero_places(value: Any, place: str = "") -> Iterator[str]:
 def without_zero_character(text: str) -> str:
     """Of a name that is told in a refusal: the character becomes the one for what cannot be shown."""
     return text.replace("\x00", "\ufffd")
+
+
+def may_be_unstorable(body: bytes) -> bool:
+    """False for most JSON, at the cost of counting its brackets; `fault_of` knows for sure."""
+    return b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH_LIMIT

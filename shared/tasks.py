@@ -58,6 +58,18 @@ def watched(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
+def logged(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task whose failure is told, and harms nobody else: what it left undone, others find."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_log_error)
+    return task
+
+
+def _log_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a task failed", exc_info=error)
+
+
 def _end_on_error(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("a loop failed; ending this process to be started anew", exc_info=error)

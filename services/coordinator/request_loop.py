@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from services.coordinator.requests import StartRequest, start_request
 from services.coordinator.starter import Starter
 from shared.bus.dead_letters import park
-from shared.bus.pull import Pull, deliveries
+from shared.bus.pull import Pull, delivery_of
 from shared.contracts.runs import RunRequested
 from shared.errors import ServiceError, UnavailableError
 
@@ -62,7 +62,7 @@ class RequestLoop:
         except UnavailableError:
             await message.nak(delay=TRY_AGAIN_S)
         except ServiceError as error:
-            if error.problem.status >= ServiceError.status and deliveries(message) < MOST_FAULTS:
+            if error.problem.status >= ServiceError.status and delivery_of(message).times < MOST_FAULTS:
                 await message.nak(delay=TRY_AGAIN_S)
                 return
             await park(self._jetstream, "run_request", message.subject, error.problem.detail, message.data)

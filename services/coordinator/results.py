@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
 from shared.logging import get_logger
-from shared.storable import TOO_DEEP, is_too_deep
+from shared.storable import fault_of, may_be_unstorable
 
 log = get_logger(__name__)
 
@@ -27,6 +28,12 @@ RESULT = TypeAdapter(NodeResult)
 INLINE_LIMIT = 256 * 1024
 #: The most that an output may have.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: The code of a result that cannot be kept.
+UNSTORABLE = "unstorable_output"
+#: No other side is waited for longer.
+RETRY_AFTER_LIMIT_S = 24 * 3600.0
+#: As much of a worker's name as is kept.
+WORKER_SHOWN = 200
 
 
 class ResultReader:
@@ -42,24 +49,30 @@ class ResultReader:
         try:
             finished = NodesFinished.model_validate(orjson.loads(message.data))
         except (orjson.JSONDecodeError, ValidationError) as error:
-            await park(self._jetstream, "node_result", message.subject, str(error), message.data)
+            await self.park(message, str(error))
             return []
         node_type = message.subject.rsplit(".", 1)[1]
         is_redelivered = delivery_of(message).times > 1
+        worker = _storable_text(finished.worker)[:WORKER_SHOWN]
+        is_suspect = may_be_unstorable(message.data) and fault_of(finished.results) is not None
         outcomes = []
         for item in finished.results:
-            outcome = await self._read_one(item, node_type, finished.worker, message.subject)
+            outcome = await self._read_one(item, node_type, worker, message.subject)
             if outcome is not None:
                 outcome.is_redelivered = is_redelivered
+                if is_suspect:
+                    make_storable(outcome)
                 outcomes.append(outcome)
         return outcomes
+
+    async def park(self, message: Msg, reason: str) -> None:
+        await park(self._jetstream, "node_result", message.subject, reason, message.data)
 
     async def _read_one(self, item: Any, node_type: str, worker: str, subject: str) -> Outcome | None:
         try:
             result = RESULT.validate_python(item)
         except ValidationError as error:
-            text = b"" if is_too_deep(item) else orjson.dumps(item)
-            await park(self._jetstream, "node_result", subject, str(error), text)
+            await park(self._jetstream, "node_result", subject, str(error), _json_of(item))
             return None
         run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
@@ -82,8 +95,8 @@ class ResultReader:
             outcome=AttemptOutcome.COMPLETED,
             worker=worker,
             node_type=node_type,
-            started_at=result.started_at,
-            finished_at=result.finished_at,
+            started_at=_plausible(result.started_at),
+            finished_at=_plausible(result.finished_at),
             metadata=result.metadata,
         )
         match result.outcome:
@@ -91,7 +104,6 @@ class ResultReader:
                 await self._add_output(outcome, result.outcome)
             case Failed() as failed:
                 fail(outcome, failed)
-        refuse_depth(outcome)
         return outcome
 
     async def _add_output(self, outcome: Outcome, completed: Completed) -> None:
@@ -104,7 +116,7 @@ class ResultReader:
             return
         try:
             body = await self._transfers.get(completed.output_ref)
-            outcome.output = orjson.loads(body)
+            output = orjson.loads(body)
         except (TransferError, orjson.JSONDecodeError) as error:
             problem = {
                 "code": "output_lost",
@@ -112,8 +124,15 @@ class ResultReader:
             }
             fail(outcome, Failed.model_validate({"error": problem, "retryable": True}))
             return
-        if len(body) > INLINE_LIMIT:
-            outcome.payload = body.decode()
+        if not isinstance(output, dict):
+            fail(outcome, unstorable("something that is no object"))
+        elif len(body) > OUTPUT_LIMIT:
+            fail(outcome, too_large(len(body)))
+        else:
+            outcome.output = output
+            outcome.payload = body.decode() if len(body) > INLINE_LIMIT else None
+            if may_be_unstorable(body):
+                make_storable(outcome)
 
 
 def too_large(size: int) -> Failed:
@@ -124,21 +143,48 @@ def too_large(size: int) -> Failed:
     return Failed.model_validate({"error": {"code": "output_too_large", "message": message}, "retryable": False})
 
 
-def refuse_depth(outcome: Outcome) -> None:
-    """What nobody could write again would stop whoever tries, and be delivered for ever."""
-    if is_too_deep(outcome.metadata):
+def unstorable(what: str) -> Failed:
+    message = f"The output holds {what}, which cannot be stored. Take it out."
+    return Failed.model_validate({"error": {"code": UNSTORABLE, "message": message}, "retryable": False})
+
+
+def make_storable(outcome: Outcome) -> None:
+    """Whatever its worker said: an output that cannot be kept fails its attempt, such figures are left out."""
+    if fault_of(outcome.metadata) is not None:
         outcome.metadata = {}
-    if is_too_deep(outcome.output):
-        outcome.output, outcome.payload = None, None
-        problem = {
-            "code": "unstorable_output",
-            "message": f"The output has {TOO_DEEP}. Let the node give a flatter one.",
-        }
-        fail(outcome, Failed.model_validate({"error": problem, "retryable": False}))
+    if outcome.output is not None and (problem := fault_of(outcome.output)) is not None:
+        fail(outcome, unstorable(problem))
+
+
+def strip(outcome: Outcome, reason: str) -> None:
+    """Leave of it no more than that it failed: nothing in this is the worker's."""
+    message = f"Postgres cannot store the result: {reason}. Give plain JSON without U+0000."
+    outcome.worker, outcome.metadata, outcome.started_at, outcome.finished_at = None, {}, None, None
+    fail(outcome, Failed.model_validate({"error": {"code": UNSTORABLE, "message": message}, "retryable": False}))
 
 
 def fail(outcome: Outcome, failed: Failed) -> None:
+    """Texts of other sides are shown without U+0000, which Postgres cannot store."""
+    error = failed.error.model_dump(exclude_none=True)
     outcome.outcome = AttemptOutcome(failed.outcome)
-    outcome.error = failed.error.model_dump(exclude_none=True)
+    outcome.output = outcome.payload = None
+    outcome.error = {name: _storable_text(text) for name, text in error.items()}
     outcome.retryable = failed.retryable
-    outcome.retry_after_s = failed.retry_after_s
+    # In this order, so that what is not a number becomes 0.
+    outcome.retry_after_s = min(max(0.0, failed.retry_after_s or 0.0), RETRY_AFTER_LIMIT_S)
+
+
+def _storable_text(text: str) -> str:
+    return text.replace("\x00", "") if "\x00" in text else text
+
+
+def _plausible(time: datetime) -> datetime | None:
+    """None for a time that Postgres or Python could not give back."""
+    return time if 1970 <= time.year < 9999 else None
+
+
+def _json_of(item: Any) -> bytes:
+    try:
+        return orjson.dumps(item)
+    except TypeError:
+        return b"(too many lists and objects inside each other)"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import errors as postgres_errors
 
@@ -17,7 +18,7 @@ from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
 from services.coordinator.metrics import SETTLE_SECONDS, count
-from services.coordinator.results import fail
+from services.coordinator.results import strip
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store.settling import load_slice, save
 from services.coordinator.store.together import BEGIN
@@ -25,8 +26,7 @@ from services.coordinator.traces import settling, tell_ends
 from services.coordinator.transitions import keys_to_load, settle
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
-from shared.contracts.nodes import Failed
-from shared.contracts.states import AttemptOutcome, NodeStatus
+from shared.contracts.states import NodeStatus
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 
@@ -36,6 +36,12 @@ log = get_logger(__name__)
 BATCH = 500
 #: Errors that go away when the same transaction is tried again.
 PASSING = (psycopg.OperationalError, postgres_errors.DeadlockDetected, postgres_errors.SerializationFailure)
+#: Errors of a statement with too much in it: these stay, though psycopg counts them among those of the server.
+TOO_MUCH = (postgres_errors.ProgramLimitExceeded, postgres_errors.StatementTooComplex)
+#: It took longer than `statement_timeout`: less at once may help; a single one waits for whoever holds its run.
+TOO_SLOW = (postgres_errors.QueryCanceled,)
+#: Errors of what is to be stored: trying the same again changes nothing.
+REFUSED = (psycopg.DataError, psycopg.IntegrityError, *TOO_MUCH, *TOO_SLOW, orjson.JSONEncodeError)
 RETRY_DELAY_S = 0.5
 
 
@@ -75,27 +81,42 @@ class Settler:
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[Stored]:
         """Commit these outcomes, however long Postgres is away; what it cannot store fails its attempt."""
+        return [
+            stored
+            for at in range(0, len(outcomes), BATCH)
+            for stored in await self._settle_batch(outcomes[at : at + BATCH])
+        ]
+
+    async def _settle_batch(self, outcomes: Sequence[Outcome]) -> list[Stored]:
+        try:
+            return [await self._commit(outcomes)]
+        except REFUSED as error:
+            if len(outcomes) == 1:
+                return await self._settle_stripped(outcomes[0], error)
+        # One of them cannot be stored, or there is too much of them; the others are none the worse.
+        middle = len(outcomes) // 2
+        return [*await self._settle_batch(outcomes[:middle]), *await self._settle_batch(outcomes[middle:])]
+
+    async def _settle_stripped(self, outcome: Outcome, error: Exception) -> list[Stored]:
+        """Its attempt fails; a result that Postgres takes in no form is left out, for who reads it to park."""
+        strip(outcome, (str(error) or type(error).__name__).splitlines()[0])
+        try:
+            return [await self._commit([outcome])]
+        except REFUSED:
+            log.exception("a result could not be stored at all", run_id=outcome.run_id, node_key=outcome.node_key)
+            outcome.is_refused = True
+            return []
+
+    async def _commit(self, outcomes: Sequence[Outcome]) -> Stored:
+        """Tried until Postgres is there; raises one of REFUSED when trying again does not help."""
         while True:
             try:
-                return [await self._transact(outcomes[at : at + BATCH]) for at in range(0, len(outcomes), BATCH)]
+                return await self._transact(outcomes)
             except PASSING as error:
+                if isinstance(error, TOO_MUCH) or (isinstance(error, TOO_SLOW) and len(outcomes) > 1):
+                    raise
                 log.warning("Postgres did not take a batch; trying again", error=str(error).strip()[:300])
                 await asyncio.sleep(RETRY_DELAY_S)
-            except psycopg.DataError as error:
-                return await self._settle_one_by_one(outcomes, error)
-
-    async def _settle_one_by_one(self, outcomes: Sequence[Outcome], error: psycopg.DataError) -> list[Stored]:
-        """Find the outcome that cannot be stored; its attempt fails, the others are none the worse."""
-        if len(outcomes) > 1:
-            return [settled for outcome in outcomes for settled in await self.settle([outcome])]
-        outcome = outcomes[0]
-        if outcome.outcome is AttemptOutcome.FAILED:
-            raise error
-        message = f"Postgres cannot store the output: {str(error).splitlines()[0]}. Give text without U+0000."
-        problem = {"code": "unstorable_output", "message": message}
-        outcome.output, outcome.payload, outcome.metadata = None, None, {}
-        fail(outcome, Failed.model_validate({"error": problem, "retryable": False}))
-        return await self.settle([outcome])
 
     async def _transact(self, outcomes: Sequence[Outcome]) -> Stored:
         with SETTLE_SECONDS.time():

@@ -16,7 +16,7 @@ from services.coordinator.webhooks import Webhooks
 from shared.bus.pull import Pull
 from shared.contracts import subjects
 from shared.logging import get_logger
-from shared.tasks import watched
+from shared.tasks import logged, watched
 
 log = get_logger(__name__)
 
@@ -64,7 +64,7 @@ class SettlingLoop:
             if log.isEnabledFor(DEBUG):
                 _tell(outcomes)
             await self._room.acquire()
-            task = asyncio.create_task(self._announce(stored, batch))
+            task = logged(self._announce(stored, batch))
             self._announcing.add(task)
             task.add_done_callback(self._announcing.discard)
         await reading
@@ -110,6 +110,8 @@ class SettlingLoop:
             announced = [await self._settler.announce(one) for one in stored]
             if all(announced):
                 for read in batch:
+                    if any(outcome.is_refused for outcome in read.outcomes):
+                        await self._reader.park(read.message, "Postgres takes one of the results in no form")
                     await read.message.ack()
         finally:
             self._room.release()

@@ -75,6 +75,8 @@ class Outcome:
     metadata: dict[str, Any] = field(default_factory=dict)
     #: Heard before: its announcements may have been lost.
     is_redelivered: bool = False
+    #: Postgres took it in no form, so it was not settled.
+    is_refused: bool = False
 
     @property
     def branch(self) -> str | None:

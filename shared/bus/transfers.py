@@ -22,6 +22,8 @@ from shared.contracts.message import TransferRef
 MESSAGE_LIMIT = 512 * 1024
 #: The most that is carried at all.
 TRANSFER_LIMIT = 64 * 1024 * 1024
+#: The most that the name of a body may have: it becomes part of a subject, and a server ends whoever sends a long one.
+NAME_LIMIT = 200
 #: A body that has not come whole by then is not coming.
 GET_LIMIT_S = 30.0
 #: Bytes of a message of the bucket.
@@ -67,10 +69,12 @@ class Transfers:
         """The body; raises TransferError when it is gone or differs from what was announced."""
         if reference.size > TRANSFER_LIMIT:
             raise TransferError(f"a body of {reference.size} bytes is over the limit of {TRANSFER_LIMIT}")
+        if len(reference.object) > NAME_LIMIT:
+            raise TransferError(f"a name of {len(reference.object)} characters is over the limit of {NAME_LIMIT}")
         try:
             async with asyncio.timeout(GET_LIMIT_S):
                 body = await self._read(reference.object)
-        except (nats.js.errors.Error, nats.errors.Error, TimeoutError, ValueError, KeyError) as error:
+        except (nats.js.errors.Error, nats.errors.Error, TimeoutError, ValueError, TypeError, KeyError) as error:
             raise TransferError(f"the body {reference.object} is not in the bucket 'transfers' any more") from error
         if hashlib.sha256(body).hexdigest() != reference.sha256:
             raise TransferError(f"the body {reference.object} is not the one that was announced")

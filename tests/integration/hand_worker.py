@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,9 +83,10 @@ class HandWorker:
         key = ready["run_id"], ready["node_key"], ready["attempt"], ready["dispatch"]
         await self.messages[key].ack_sync()
 
-    async def say(self, *results: Any, node_type: str | None = None) -> None:
+    async def say(self, *results: Any, node_type: str | None = None, worker: str | None = None) -> None:
         """Publish these results in one message, without acknowledging any work."""
-        body = orjson.dumps({"worker": self.name, "results": list(results)})
+        # The standard library's writer, since orjson's refuses what some workers say.
+        body = json.dumps({"worker": worker or self.name, "results": list(results)}).encode()
         await self.jetstream.publish(subjects.node_result(node_type or self.node_type), body)
 
     async def complete(self, *readies: Ready, output: dict[str, Any] | None = None) -> None:

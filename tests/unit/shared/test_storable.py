@@ -10,7 +10,15 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from shared.storable import DEPTH_LIMIT, TOO_DEEP, fault_of, holds_zero_character, is_too_deep, zero_places
+from shared.storable import (
+    DEPTH_LIMIT,
+    TOO_DEEP,
+    fault_of,
+    holds_zero_character,
+    is_too_deep,
+    may_be_unstorable,
+    zero_places,
+)
 
 values = st.recursive(
     st.none() | st.integers(-9, 9) | st.text(st.sampled_from('\x00\\u0"ax'), max_size=12),
@@ -97,3 +105,15 @@ def test_a_fault_is_told_in_words(value: Any, fault: str | None):
 def test_the_zero_character_is_told_with_its_places():
     value = {"a": ["b", "\x00"], "c/d": {"e": "x\x00y"}, "f": {"g\x00": 1}}
     assert list(zero_places(value)) == ["/a/1", "/c~1d/e", "/f"]
+
+
+@given(values)
+@settings(max_examples=300)
+def test_what_is_unstorable_is_suspected_from_its_text(value: Any):
+    if fault_of(value) is not None:
+        assert may_be_unstorable(orjson.dumps(value))
+
+
+def test_depth_is_suspected_from_the_brackets():
+    assert may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT + 1)))
+    assert not may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT)))
