@@ -10,11 +10,12 @@ from typing import Any
 import nats
 import orjson
 
-from services.executors.kit.attempt import Attempts, failed
+from services.executors.kit.attempt import Attempts
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import NodeError
 from services.executors.kit.node_config import NodeConfig
 from services.executors.kit.node_type import NodeContext, NodeType
+from services.executors.kit.outcomes import failed
 from shared.bus.transfers import Transfers
 from shared.contracts.nodes import NodeInputs, NodeReady, NodeResult
 
