@@ -9,6 +9,7 @@ from services.coordinator.state import NodeState, Outcome, RunId, RunState
 from shared.contracts.states import NodeStatus, RunStatus
 
 NodeRef = tuple[RunId, str]
+AttemptRef = tuple[RunId, str, int]
 
 
 @dataclass(slots=True)
