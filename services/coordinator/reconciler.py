@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import nats.errors
-import nats.js.errors
 import psycopg
 
 from services.coordinator.decision import Decision, NodeRef
@@ -27,6 +26,7 @@ from services.coordinator.stream_ages import Ages, StreamAges
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.contracts.states import AttemptOutcome, RunStatus
+from shared.errors import ServiceError
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -36,6 +36,8 @@ log = get_logger(__name__)
 SILENT_S = 15.0
 #: Of these it is told how many there are, this often.
 COUNT_EVERY_S = 15.0
+#: What a sweep may end by, and the next one may not.
+PASSING = (psycopg.Error, nats.errors.Error, ServiceError, TimeoutError)
 UNFINISHED = (RunStatus.PENDING, RunStatus.RUNNING)
 #: The shortest time between two looks for due retries.
 SHORTEST_WAIT_S = 0.01
@@ -66,7 +68,7 @@ class Reconciler:
         while True:
             try:
                 await self.sweep()
-            except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            except PASSING as error:
                 SWEEPS_FAILED.inc()
                 log.warning("a sweep failed", error=str(error).strip()[:300] or type(error).__name__)
             await asyncio.sleep(self._sweep_s)
@@ -82,8 +84,8 @@ class Reconciler:
                     await self._release(due)
                 async with self._pool.connection() as connection:
                     wait_s = await store.seconds_to_next_retry(connection)
-            except psycopg.Error as error:
-                log.warning("due retries could not be read", error=str(error).strip()[:300])
+            except PASSING as error:
+                log.warning("due retries were not released", error=str(error).strip()[:300] or type(error).__name__)
             await self._sleep_until(wait_s)
 
     async def _sleep_until(self, wait_s: float | None) -> None:
