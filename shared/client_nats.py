@@ -7,13 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import nats
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
-from shared.bus.address import connect
+from shared.bus.address import connect_once
 from shared.bus.rpc import Reply, Rpc
 from shared.bus.run_requests import publish_run_request, start_run
 from shared.bus.transfers import Transfers
@@ -23,20 +21,12 @@ from shared.errors import UnavailableError
 
 #: After so much silence the run is read again, in case an event was lost.
 SILENCE_S = 5.0
-#: nats-py tries a server that is not there 60 times, 2 s apart, also when it is told not to reconnect.
-ONE_TRY = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0}
 
 
 @asynccontextmanager
 async def connect_nats(url: str) -> AsyncIterator[NatsTransport]:
     """Credentials stand in the URL."""
-    try:
-        client = await connect(url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise UnavailableError(
-            "nats_unavailable",
-            f"NATS does not answer: {str(error) or type(error).__name__}. Is it running, is its address right?",
-        ) from error
+    client = await connect_once(url)
     # One that was there and went away is waited for.
     client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.25}
     try:

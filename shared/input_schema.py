@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, pointer_to
 
 #: Findings told at once.
 MOST_FINDINGS = 20
@@ -35,7 +35,7 @@ def input_findings(run_input: dict[str, Any], schema: dict[str, Any]) -> list[Fi
     """Where the input does not fit; raises InputSchemaError."""
     found = []
     for error in _compiled(schema).iter_errors(run_input):
-        found.append(FieldProblem(pointer=f"/input{_pointer(error)}", detail=error.message))
+        found.append(FieldProblem(pointer=f"/input{pointer_to(error.instance_path)}", detail=error.message))
         if len(found) == MOST_FINDINGS:
             break
     return found
@@ -54,9 +54,5 @@ def _compile(schema: bytes) -> Draft202012Validator:
         return Draft202012Validator(orjson.loads(schema), pattern_options=RegexOptions(), offline=True)
     except (ValidationError, ValueError) as error:
         if isinstance(error, ValidationError):
-            raise InputSchemaError(_pointer(error), error.message) from error
+            raise InputSchemaError(pointer_to(error.instance_path), error.message) from error
         raise InputSchemaError("", str(error)) from error
-
-
-def _pointer(error: ValidationError) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error.instance_path)

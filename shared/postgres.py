@@ -47,13 +47,19 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
+#: Times that psycopg sees a statement before it prepares it, unless it is told to at once.
+PREPARE_AFTER = 5
 #: Every statement of a service goes by an index; without these, one that was prepared while its tables were
 #: empty would go on reading whole tables until the next ANALYZE.
 PLANNER = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
-def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
-    """A pool, not yet open; connections are in autocommit mode, so transactions are always spelled out."""
+def make_pool(database_url: str, application: str, size: int = 4, *, prepares_itself: bool = False) -> Pool:
+    """A pool, not yet open; connections are in autocommit mode, so transactions are always spelled out.
+
+    `prepares_itself` is for who prepares statements by names of its own: psycopg then prepares none, since it would
+    drop all of the session when a transaction is rolled back.
+    """
     use_orjson()
     return AsyncConnectionPool(
         database_url,
@@ -64,6 +70,7 @@ def make_pool(database_url: str, application: str, size: int = 4) -> Pool:
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC {PLANNER}",
             "keepalives_idle": 10,
             "tcp_user_timeout": 15_000,
+            "prepare_threshold": None if prepares_itself else PREPARE_AFTER,
         },
         configure=_configure,
         check=_check,

@@ -82,11 +82,7 @@ class CommonSettings(BaseSettings):
     @field_validator("nats_url")
     @classmethod
     def _is_nats_url(cls, value: str) -> str:
-        for url in value.split(","):
-            parts = urlsplit(url.strip())
-            # A port that is none raises here.
-            if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.port == 0:
-                raise ValueError("is no nats:// or tls:// URL, or several with commas between them")
+        check_nats_url(value)
         return value
 
     def weaknesses(self) -> Iterator[Weakness]:
@@ -119,12 +115,12 @@ class DatabaseSettings(CommonSettings):
     @field_validator("database_url")
     @classmethod
     def _is_database_url(cls, value: str) -> str:
-        _connection_parameters(value)
+        connection_parameters(value)
         return value
 
     def weaknesses(self) -> Iterator[Weakness]:
         yield from super().weaknesses()
-        parameters = _connection_parameters(self.database_url)
+        parameters = connection_parameters(self.database_url)
         password = str(parameters.get("password") or "")
         if not password and "sslcert" not in parameters:
             yield "database_url", "holds no password"
@@ -139,7 +135,16 @@ class DatabaseSettings(CommonSettings):
             )
 
 
-def _connection_parameters(database_url: str) -> Mapping[str, Any]:
+def check_nats_url(value: str) -> None:
+    """Raises ValueError."""
+    for url in value.split(","):
+        parts = urlsplit(url.strip())
+        # A port that is none raises here.
+        if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.port == 0:
+            raise ValueError("is no nats:// or tls:// URL, or several with commas between them")
+
+
+def connection_parameters(database_url: str) -> Mapping[str, Any]:
     """As Postgres's own library reads it; raises ValueError."""
     # Here, since workers have no database.
     from psycopg import ProgrammingError
@@ -159,10 +164,10 @@ class SettingsError(Exception):
     """A variable has a value that cannot be used; the message names it and shows an example, never a secret."""
 
 
-def read_settings(kind: type[SettingsType]) -> SettingsType:
-    """Read the environment; raises SettingsError, one line for each variable at fault."""
+def read_settings(kind: type[SettingsType], **given: Any) -> SettingsType:
+    """Read the environment, where nothing is given; raises SettingsError, one line for each variable at fault."""
     try:
-        settings = kind()
+        settings = kind(**given)
     except ValidationError as error:
         raise SettingsError("\n".join(_finding(kind, item) for item in error.errors())) from None
     if settings.profile == "production":

@@ -1,15 +1,17 @@
-"""What Postgres cannot store of JSON, and what JSON our services cannot write any more."""
+"""What of JSON can be stored and passed on: Postgres knows no U+0000, and readers and writers stop at some depth."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-#: Lists and objects inside each other; messages around them add some, and orjson writes at most 254.
+#: Lists and objects inside the outermost one. Messages around a value add some; readers stop at about 200 and
+#: writers at about 250, so that what is deeper could be taken and never be handed on.
 DEPTH_LIMIT = 100
-_ORJSON_DEPTH = 254
+TOO_DEEP = f"more than {DEPTH_LIMIT} lists and objects inside each other"
 
 #: U+0000 as JSON writes it: `\u0000` behind an even number of backslashes.
 _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -20,18 +22,51 @@ def holds_zero_character(body: bytes) -> bool:
     return b"\\u0000" in body and _ZERO.search(body) is not None
 
 
-def may_be_unstorable(body: bytes) -> bool:
-    """False for most JSON, at the cost of counting its brackets; `storable_problem` knows for sure."""
-    return b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH_LIMIT
+def is_too_deep(value: Any) -> bool:
+    """True for what has more than DEPTH_LIMIT lists and objects inside each other; looks at each once."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH_LIMIT + 1):
+        if not level:
+            return False
+        level = [
+            item
+            for around in level
+            for item in (around.values() if isinstance(around, dict) else around)
+            if isinstance(item, dict | list)
+        ]
+    return bool(level)
 
 
-def storable_problem(value: Any) -> str | None:
-    """Why this value, read from JSON, cannot be kept and sent on; None when it can."""
-    for _ in range(_ORJSON_DEPTH - DEPTH_LIMIT):
-        value = [value]
+def fault_of(value: Any) -> str | None:
+    """What keeps a value that was read as JSON from being written again and kept; None when nothing does."""
+    if is_too_deep(value):
+        return TOO_DEEP
     try:
         body = orjson.dumps(value)
-    except TypeError:
-        # What was read from JSON has no other fault than its depth, or an integer that another reader let through.
-        return f"more than {DEPTH_LIMIT} lists and objects inside each other, or a number over 64 bits"
+    except orjson.JSONEncodeError as error:
+        return f"something that cannot be passed on: {error}"
     return "the character U+0000" if holds_zero_character(body) else None
+
+
+def zero_places(value: Any, place: str = "") -> Iterator[str]:
+    """JSON pointers to the texts, and around the keys, that hold U+0000. For values that are not too deep."""
+    if isinstance(value, str) and "\x00" in value:
+        yield place
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from zero_places(item, f"{place}/{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if "\x00" in key:
+                yield place
+            yield from zero_places(item, f"{place}/{key.replace('~', '~0').replace('/', '~1')}")
+
+
+def without_zero_character(text: str) -> str:
+    """Of a name that is told in a refusal: the character becomes the one for what cannot be shown."""
+    return text.replace("\x00", "\ufffd")
+
+
+def may_be_unstorable(body: bytes) -> bool:
+    """False for most JSON, at the cost of counting its brackets; `fault_of` knows for sure."""
+    return b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH_LIMIT

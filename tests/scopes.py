@@ -11,19 +11,21 @@ from fastapi.routing import APIRoute
 
 from services.gateway import routes as routers
 from services.gateway.access import Needs, Scope
-from services.gateway.app import PREFIX
+from shared.contracts.rest import PREFIX
 
 
 def needed_scopes() -> dict[str, set[Scope]]:
     """By method and path; empty for a route that anybody may use."""
     return {
-        f"{method} {PREFIX}{route.path}": _scopes(route.dependant) for route in _routes() for method in route.methods
+        f"{method} {PREFIX}{route.path}": _scopes(route.dependant) for route in all_routes() for method in route.methods
     }
 
 
-def _routes() -> Iterator[APIRoute]:
+def all_routes() -> Iterator[APIRoute]:
+    """Of every module in `routes/` that has any, so that a router which is left out of the application is missed."""
     for found in pkgutil.iter_modules(routers.__path__):
-        yield from import_module(f"{routers.__name__}.{found.name}").router.routes
+        router = getattr(import_module(f"{routers.__name__}.{found.name}"), "router", None)
+        yield from router.routes if router is not None else ()
 
 
 def _scopes(dependant: Dependant) -> set[Scope]:

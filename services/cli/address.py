@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from services.cli.local.state import STATUS_FILE, load_state, read_status
-from services.cli.output import EXIT_UNAVAILABLE, fail, told
+from services.cli.local.state import live_status
+from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, fail, told
+from shared.bus.address import read_address
 from shared.client import PipewrightClient
+from shared.settings import DatabaseSettings, check_nats_url, connection_parameters, describe
 
 DEFAULT_DATA_DIR = Path(".pipewright")
 
@@ -22,29 +24,37 @@ def data_dir_of(given: Path | None) -> Path:
 
 
 def nats_url_of(data_dir: Path) -> str:
-    """`PIPEWRIGHT_NATS_URL`, else the stack that was started in the data directory."""
+    """`PIPEWRIGHT_NATS_URL`, else that of the stack that runs in the data directory."""
     url = os.environ.get("PIPEWRIGHT_NATS_URL")
-    if url:
-        return url
-    status = read_status(data_dir)
-    if status is None:
-        raise fail(
-            f"nothing was started in {data_dir}. Start it with 'pipewright up', or set PIPEWRIGHT_NATS_URL.",
-            EXIT_UNAVAILABLE,
-        )
-    return str(status["nats"])
+    if not url:
+        return _of_stack(data_dir, "nats", "PIPEWRIGHT_NATS_URL")
+    _check("nats_url", check_nats_url, url)
+    _check("nats_url", read_address, url)
+    return url
 
 
 def database_url_of(data_dir: Path) -> str:
+    """`PIPEWRIGHT_DATABASE_URL`, else that of the stack that runs in the data directory."""
     url = os.environ.get("PIPEWRIGHT_DATABASE_URL")
-    if url:
-        return url
-    if not (data_dir / STATUS_FILE).exists():
-        raise fail(
-            f"nothing was started in {data_dir}. Start it with 'pipewright up', or set PIPEWRIGHT_DATABASE_URL.",
-            EXIT_UNAVAILABLE,
-        )
-    return load_state(data_dir).database_url
+    if not url:
+        return _of_stack(data_dir, "postgres", "PIPEWRIGHT_DATABASE_URL")
+    _check("database_url", connection_parameters, url)
+    return url
+
+
+def _of_stack(data_dir: Path, server: str, variable: str) -> str:
+    status = live_status(data_dir)
+    if status is None:
+        raise fail(f"nothing runs in {data_dir}. Start it with 'pipewright up', or set {variable}.", EXIT_UNAVAILABLE)
+    return str(status[server])
+
+
+def _check(field: str, read: Callable[[str], object], url: str) -> None:
+    """Refuses in the words in which a service would."""
+    try:
+        read(url)
+    except ValueError as error:
+        raise fail(describe(DatabaseSettings, field, str(error)), EXIT_USAGE) from error
 
 
 def with_client(data_dir: Path | None, use: Callable[[PipewrightClient], Awaitable[Value]]) -> Value:

@@ -43,6 +43,8 @@ def fork(log: Path, environment: Mapping[str, str], body: Callable[[Callable[[],
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
+        if isinstance(error.code, str):
+            sys.stderr.write(f"{error.code}\n")
     except BaseException:
         traceback.print_exc()
     finally:

@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import nats
 import nats.errors
+import nats.js.errors
 import psycopg
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from services.cli.nats_sync import problem_of_sync
+from services.cli.output import counted
 from services.cli.setup import MIGRATIONS
 from services.executors.registry import BUILT_IN
-from shared.bus.address import connect
-from shared.bus.topology import compare_topology
+from shared.bus.address import connect_once
+from shared.bus.topology import compare_node_type_durable, compare_topology
 from shared.client import PipewrightClient
-from shared.client_nats import ONE_TRY, NatsTransport
-from shared.errors import ServiceError
+from shared.client_nats import NatsTransport
+from shared.contracts.pipelines import NodeTypeView
+from shared.errors import ServiceError, UnavailableError
 
 #: Less free space than this is worth a word.
 FREE_SPACE = 1024**3
@@ -40,16 +43,14 @@ async def examine(
         problem = await problem_of_sync(monitoring_url)
         findings.append(Finding("JetStream", problem is None, problem or "syncs every write"))
     try:
-        client = await connect(nats_url, connect_timeout=3, allow_reconnect=False, **ONE_TRY)
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        words = str(error) or type(error).__name__
-        return [
-            *findings,
-            Finding("NATS", False, f"does not answer ({words}). Start it, or correct its address."),
-        ]
+        client = await connect_once(nats_url, timeout_s=3)
+    except UnavailableError as error:
+        return [*findings, Finding("NATS", False, str(error)), _disk(data_dir)]
     try:
         findings += [finding async for finding in _nats(client, replicas)]
         findings += [finding async for finding in _services(PipewrightClient(NatsTransport(client)))]
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+        findings.append(Finding("NATS", False, f"stopped answering: {str(error) or type(error).__name__}."))
     finally:
         await client.close()
     return [*findings, _disk(data_dir)]
@@ -62,6 +63,8 @@ async def _postgres(database_url: str) -> Finding:
             for schema, folder in MIGRATIONS.items():
                 names = {path.name for path in folder.glob("*.sql")}
                 missing += [f"{schema}/{name}" for name in sorted(names - await _applied(connection, schema))]
+    except psycopg.errors.InsufficientPrivilege:
+        return Finding("Postgres", False, "answers, but this role may not look. Use that of 'pipewright migrate'.")
     except psycopg.Error as error:
         words = str(error).strip().splitlines()[0]
         return Finding("Postgres", False, f"does not answer ({words}). Start it, or correct its address.")
@@ -104,18 +107,21 @@ async def _services(client: PipewrightClient) -> AsyncIterator[Finding]:
         yield Finding("definition", False, f"{error} Start it with 'pipewright serve definition'.")
         return
     yield Finding("definition", True, "answers")
+    jetstream = client.nats.jetstream(timeout=3)
     for name in sorted({*BUILT_IN, *types}):
-        kind = types.get(name)
-        if kind is not None and kind.is_online:
-            yield Finding(f"type {name}", True, f"{len(kind.workers)} workers, {kind.slots} slots")
-        elif name not in BUILT_IN:
-            yield Finding(f"type {name}", True, "offline; its work waits until its worker is back")
-        else:
-            yield Finding(
-                f"type {name}",
-                False,
-                f"no worker serves it. Start one with 'pipewright serve worker --types {name}'.",
-            )
+        yield await _type(jetstream, name, types.get(name))
+
+
+async def _type(jetstream: JetStreamContext, name: str, kind: NodeTypeView | None) -> Finding:
+    check = f"type {name}"
+    if kind is None or not kind.is_online:
+        if name not in BUILT_IN:
+            return Finding(check, True, "offline; its work waits until its worker is back")
+        return Finding(check, False, f"no worker serves it. Start one with 'pipewright serve worker --types {name}'.")
+    if wrong := await compare_node_type_durable(jetstream, name):
+        advice = "The definition service puts that right within 30 s; if not, its log says why."
+        return Finding(check, False, f"{'; '.join(wrong)}. {advice}")
+    return Finding(check, True, f"{counted(len(kind.workers), 'worker')}, {counted(kind.slots, 'slot')}")
 
 
 def _disk(data_dir: Path) -> Finding:

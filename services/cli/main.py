@@ -32,7 +32,7 @@ app.command()(nats_users.nats_users)
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(envvar="PIPEWRIGHT_PORT", help="Of the gateway")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, envvar="PIPEWRIGHT_PORT", help="Of the gateway")] = 8080,
     detach: Annotated[bool, typer.Option(help="Return when all is ready, and leave it running")] = False,
     workers: Annotated[
         list[str] | None, typer.Option(help="type=n: so many worker processes, for example llm=4")

@@ -66,6 +66,11 @@ def make_table(*columns: str) -> Table:
     return table
 
 
+def counted(count: int, what: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def moment(time: datetime | None) -> str:
     """In UTC: the time of today, the day of any other."""
     if time is None:

@@ -69,6 +69,16 @@ def common_environment(options: Options, state: LocalState) -> dict[str, str]:
     }
 
 
+def given_settings(options: Options) -> dict[str, dict[str, object]]:
+    """Package of a service -> the settings that the stack decides; the rest is read from the environment."""
+    return {
+        "gateway": {"host": options.host, "port": options.port},
+        "definition": {},
+        "coordinator": {"secret": LocalState().secret},
+        "executors": {},
+    }
+
+
 def service_parts(options: Options, state: LocalState) -> list[Part]:
     """All services, and the demo servers as far as they are needed."""
     common = common_environment(options, state)

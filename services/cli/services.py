@@ -57,11 +57,7 @@ def run_service_process(
 def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None]) -> Coroutine[Any, Any, None]:
     package = "executors" if service == "worker" else service
     app = import_module(f"services.{package}.app")
-    settings = _settings(package)
-    try:
-        read_address(settings.nats_url)
-    except AddressError as error:
-        raise SettingsError(describe(type(settings), "nats_url", str(error))) from error
+    settings = read_service_settings(package)
     configure_logging(service, settings.log_level, settings.log_format)
     if service == "worker":
         main: Coroutine[Any, Any, None] = app.run(settings, node_types, on_ready)
@@ -70,8 +66,14 @@ def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None])
     return main
 
 
-def _settings(package: str) -> CommonSettings:
-    return read_settings(settings_of(package))
+def read_service_settings(package: str, **given: Any) -> CommonSettings:
+    """Of a service, by the name of its package; what is given wins over the environment. Raises SettingsError."""
+    settings = read_settings(settings_of(package), **given)
+    try:
+        read_address(settings.nats_url)
+    except AddressError as error:
+        raise SettingsError(describe(type(settings), "nats_url", str(error))) from error
+    return settings
 
 
 def settings_of(package: str) -> type[CommonSettings]:
@@ -92,18 +94,6 @@ def run_demo(module: str, port: int, on_ready: Callable[[], None]) -> None:
 
     configure_logging(module)
     uvloop.run(import_module(f"services.demo.{module}").serve(port, on_ready))
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """True as soon as the condition holds; for servers that cannot tell by themselves."""
-    import time
-
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def run_async(main: Coroutine[Any, Any, Any]) -> Any:

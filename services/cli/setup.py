@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import nats.errors
@@ -11,15 +12,17 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from shared.bus.address import connect
+from shared.bus.address import connect_once
 from shared.bus.topology import Difference, apply_topology
-from shared.client_nats import ONE_TRY
 from shared.postgres import MIGRATION_LOCK, migrate
 
 #: A cluster has a leader by then, or it has too few servers.
 ELECTION_S = 60.0
 #: Errors of a cluster whose servers have not found each other yet: no suitable peers, and temporarily unavailable.
 NOT_YET = (10005, 10008)
+
+#: After a crash Postgres first replays what it had logged, up to `max_wal_size`.
+RECOVERY_S = 300.0
 
 SERVICES_FOLDER = Path(__file__).parent.parent
 
@@ -40,6 +43,23 @@ async def migrate_all(database_url: str) -> dict[str, list[str]]:
     applied = {schema: await migrate(database_url, schema, folder) for schema, folder in MIGRATIONS.items()}
     await _grant(database_url)
     return applied
+
+
+async def migrate_patiently(database_url: str) -> None:
+    """As `migrate_all`, on a server that was just started: it answers its port before it takes sessions.
+
+    Raises psycopg.OperationalError when it still takes none after `RECOVERY_S`.
+    """
+    deadline = time.monotonic() + RECOVERY_S
+    while True:
+        try:
+            await migrate_all(database_url)
+        except psycopg.OperationalError as error:
+            if "starting up" not in str(error) or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 async def _grant(database_url: str) -> None:
@@ -69,8 +89,9 @@ async def _ensure_database(database_url: str) -> None:
 
 
 async def make_topology(nats_url: str, replicas: int = 1) -> list[Difference]:
-    """Waits for a cluster that is still electing its leader; raises an error of nats-py, or TopologyError."""
-    client = await connect(nats_url, connect_timeout=5, allow_reconnect=False, **ONE_TRY)
+    """Waits for a cluster that is still electing its leader; raises UnavailableError, an error of nats-py,
+    or TopologyError."""
+    client = await connect_once(nats_url)
     try:
         async with asyncio.timeout(ELECTION_S):
             while True:

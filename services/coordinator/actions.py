@@ -18,8 +18,9 @@ from services.coordinator.settler import Settler, Stored
 from services.coordinator.state import RunState
 from services.coordinator.store import acting
 from services.coordinator.store.reconciling import load_branches
-from services.coordinator.store.settling import close_nodes, load_slice
+from services.coordinator.store.settling import closing, load_slice
 from services.coordinator.store.starting import insert_runs
+from services.coordinator.store.together import execute_together
 from services.coordinator.versions import Versions
 from services.coordinator.windows import Windows
 from shared.clock import new_id
@@ -80,7 +81,7 @@ class RunActions:
             if action != "cancel" or status is not ends_as:
                 check_allowed(action, str(run_id), status)
                 seq = await acting.end_run(connection, run_id, ends_as, shown)
-                await close_nodes(connection, [str(run_id)])
+                await execute_together(connection, closing([str(run_id)]))
                 await acting.add_audit(connection, run_id, action, request.actor, reason)
         is_told = await self._ended_runs.put([(str(run_id), ends_as)])
         if seq is not None:

@@ -47,7 +47,7 @@ POOL_SIZE = 8
 async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
     """Until SIGTERM; then what was taken is settled and announced first."""
     bus = Bus(settings.nats_url, "coordinator")
-    pool = make_pool(settings.database_url, "coordinator", POOL_SIZE)
+    pool = make_pool(settings.database_url, "coordinator", POOL_SIZE, prepares_itself=True)
 
     @asynccontextmanager
     async def body() -> AsyncIterator[None]:

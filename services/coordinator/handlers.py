@@ -81,13 +81,8 @@ class RunHandlers:
 
     async def get(self, request: RunGet) -> PlainReply:
         async with self.connection() as connection:
-            if not request.include_node_results:
-                return PlainReply(await self._read(connection, request.run_id, False))
-            await self._run_of(connection, request.run_id)
-            # Run and nodes as they were at one moment: the snapshot is true for its `seq`.
-            async with connection.transaction():
-                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                return PlainReply(await self._read(connection, request.run_id, True))
+            read = self._read_whole if request.include_node_results else self._read
+            return PlainReply(await read(connection, request.run_id))
 
     async def list_runs(self, request: RunList) -> PlainReply:
         """A page of runs, without their outputs."""
@@ -101,22 +96,22 @@ class RunHandlers:
         """From the answer on, nothing of it is begun."""
         async with self.connection() as connection:
             await self._actions.cancel(connection, request, self.missing)
-            return PlainReply(await self._read(connection, request.run_id, False))
+            return PlainReply(await self._read(connection, request.run_id))
 
     async def release(self, request: RunRelease) -> PlainReply:
         async with self.connection() as connection:
             await self._actions.release(connection, request, self.missing)
-            return PlainReply(await self._read(connection, request.run_id, False))
+            return PlainReply(await self._read(connection, request.run_id))
 
     async def settle(self, request: RunSettle) -> PlainReply:
         async with self.connection() as connection:
             await self._actions.settle(connection, request, self.missing)
-            return PlainReply(await self._read(connection, request.run_id, False))
+            return PlainReply(await self._read(connection, request.run_id))
 
     async def retry(self, request: RunRetry) -> PlainReply:
         async with self.connection() as connection:
             new_run_id = await self._actions.retry(connection, request, self.missing)
-            return PlainReply(await self._read(connection, new_run_id, False))
+            return PlainReply(await self._read(connection, new_run_id))
 
     async def audit(self, request: RunAudit) -> PlainReply:
         async with self.connection() as connection:
@@ -158,21 +153,25 @@ class RunHandlers:
         wanted = set(keys)
         return [view for view in views.node_views(graph, run, nodes, attempts) if view["node_key"] in wanted]
 
-    async def _read(self, connection: Connection, run_id: UUID, is_whole: bool) -> Mapping[str, Any]:
-        row = await reading.load_run(connection, run_id)
-        if row is None:
+    async def _read(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
+        row, graph = await self._run_of(connection, run_id)
+        if graph is None or row["status"] != RunStatus.COMPLETED:
+            return views.run_view(row, graph)
+        leaves = await reading.load_nodes(connection, run_id, graph.leaves)
+        return views.run_view(row, graph, views.run_output(graph, leaves))
+
+    async def _read_whole(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
+        """Run and nodes as they were at one moment: the snapshot is true for its `seq`."""
+        found = await reading.load_whole_run(connection, run_id)
+        if found is None:
             raise await self.missing(connection, run_id)
+        row, nodes, attempts = found
         graph = await self._graph(connection, row)
         if graph is None:
-            return {**views.run_view(row, None), "node_results": [] if is_whole else None}
-        is_completed = row["status"] == RunStatus.COMPLETED
-        if not is_whole:
-            leaves = await reading.load_nodes(connection, run_id, graph.leaves) if is_completed else []
-            return views.run_view(row, graph, views.run_output(graph, leaves) if is_completed else None)
-        nodes = await reading.load_nodes(connection, run_id)
-        attempts = await reading.load_attempts(connection, run_id)
+            return {**views.run_view(row, None), "node_results": []}
+        output = views.run_output(graph, nodes) if row["status"] == RunStatus.COMPLETED else None
         return {
-            **views.run_view(row, graph, views.run_output(graph, nodes) if is_completed else None),
+            **views.run_view(row, graph, output),
             "node_results": views.node_views(graph, row, nodes, attempts),
         }
 

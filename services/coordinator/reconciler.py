@@ -196,7 +196,7 @@ class Reconciler:
 
     async def _announce_again(self, dispatches: list[Dispatch], facts: dict[RunId, RunFacts]) -> None:
         async with self._pool.connection() as connection:
-            stored = await self._settler.ask(connection, Decision(), dispatches, facts)
+            stored = await self._settler.store(connection, Decision(), facts, again=dispatches)
         await self._settler.announce(stored)
 
     async def _repair_silent(self) -> None:

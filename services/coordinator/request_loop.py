@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from services.coordinator.requests import StartRequest, start_request
 from services.coordinator.starter import Starter
 from shared.bus.dead_letters import park
-from shared.bus.pull import Pull
+from shared.bus.pull import Pull, delivery_of
 from shared.contracts.runs import RunRequested
 from shared.errors import ServiceError, UnavailableError
 
@@ -20,6 +20,8 @@ from shared.errors import ServiceError, UnavailableError
 REQUESTS = 200
 #: A request that could not be started for a passing reason comes again after so long.
 TRY_AGAIN_S = 2.0
+#: One that met a fault of ours comes again so often; then it is parked.
+MOST_FAULTS = 5
 
 
 class RequestLoop:
@@ -60,6 +62,9 @@ class RequestLoop:
         except UnavailableError:
             await message.nak(delay=TRY_AGAIN_S)
         except ServiceError as error:
+            if error.problem.status >= ServiceError.status and delivery_of(message).times < MOST_FAULTS:
+                await message.nak(delay=TRY_AGAIN_S)
+                return
             await park(self._jetstream, "run_request", message.subject, error.problem.detail, message.data)
             await message.ack()
         else:

@@ -17,8 +17,10 @@ from shared.clock import new_id
 from shared.contracts.runs import RunRequested, RunStarted
 from shared.errors import InvalidError, ServiceError, TooLargeError
 from shared.input_schema import InputSchemaError, input_findings
-from shared.storable import holds_zero_character
+from shared.storable import TOO_DEEP, holds_zero_character, is_too_deep
 
+#: What a pipeline may be called in a request; slugs and ids are far shorter.
+NAME_LIMIT = 200
 #: A run's input; the gateway takes no larger body.
 INPUT_LIMIT = 1024 * 1024
 
@@ -50,9 +52,25 @@ def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
 
 
 def digest_of(pipeline: str, run_input: dict[str, Any]) -> str:
-    """SHA-256 of the canonical body, as hex."""
-    body = orjson.dumps({"pipeline": pipeline, "input": run_input}, option=orjson.OPT_SORT_KEYS)
+    """SHA-256 of the canonical body, as hex; raises InvalidError for an input that cannot be written."""
+    try:
+        body = orjson.dumps({"pipeline": pipeline, "input": run_input}, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise InvalidError("invalid_input", f"The input cannot be passed on: {error}. Send another one.") from error
     return hashlib.sha256(body).hexdigest()
+
+
+def check_request(request: RunRequested) -> None:
+    """What can be told without the pipeline; raises InvalidError for what could be neither stored nor passed on."""
+    for field_name, text in (("pipeline", request.pipeline), ("idempotency_key", request.idempotency_key)):
+        if text is not None and "\x00" in text:
+            raise InvalidError(
+                "invalid_request", f"'{field_name}' holds the character U+0000, which cannot be stored. Take it out."
+            )
+    if len(request.pipeline) > NAME_LIMIT:
+        raise InvalidError("invalid_request", "'pipeline' is longer than any slug or id. Name a pipeline.")
+    if is_too_deep(request.input):
+        raise InvalidError("invalid_input", f"The input has {TOO_DEEP}. Send a flatter one.")
 
 
 def check_input(run_input: dict[str, Any], graph: Graph) -> None:

@@ -13,12 +13,12 @@ from pydantic import TypeAdapter, ValidationError
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
-from shared.bus.pull import deliveries
+from shared.bus.pull import delivery_of
 from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
 from shared.logging import get_logger
-from shared.storable import may_be_unstorable, storable_problem
+from shared.storable import fault_of, may_be_unstorable
 
 log = get_logger(__name__)
 
@@ -52,9 +52,9 @@ class ResultReader:
             await self.park(message, str(error))
             return []
         node_type = message.subject.rsplit(".", 1)[1]
-        is_redelivered = deliveries(message) > 1
+        is_redelivered = delivery_of(message).times > 1
         worker = _storable_text(finished.worker)[:WORKER_SHOWN]
-        is_suspect = may_be_unstorable(message.data) and storable_problem(finished.results) is not None
+        is_suspect = may_be_unstorable(message.data) and fault_of(finished.results) is not None
         outcomes = []
         for item in finished.results:
             outcome = await self._read_one(item, node_type, worker, message.subject)
@@ -74,7 +74,7 @@ class ResultReader:
         except ValidationError as error:
             await park(self._jetstream, "node_result", subject, str(error), _json_of(item))
             return None
-        run_id = str(result.run_id)
+        run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
             self.forged += 1
             log.warning(
@@ -150,9 +150,9 @@ def unstorable(what: str) -> Failed:
 
 def make_storable(outcome: Outcome) -> None:
     """Whatever its worker said: an output that cannot be kept fails its attempt, such figures are left out."""
-    if storable_problem(outcome.metadata) is not None:
+    if fault_of(outcome.metadata) is not None:
         outcome.metadata = {}
-    if outcome.output is not None and (problem := storable_problem(outcome.output)) is not None:
+    if outcome.output is not None and (problem := fault_of(outcome.output)) is not None:
         fail(outcome, unstorable(problem))
 
 

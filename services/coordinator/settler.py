@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import psycopg
-from psycopg import AsyncCursor
 from psycopg import errors as postgres_errors
 
 from services.coordinator.decision import Decision, NodeRef
@@ -21,7 +20,8 @@ from services.coordinator.inputs import Ended
 from services.coordinator.metrics import SETTLE_SECONDS, count
 from services.coordinator.results import strip
 from services.coordinator.state import Outcome, RunId
-from services.coordinator.store.settling import ask_outputs, load_slice, save
+from services.coordinator.store.settling import load_slice, save
+from services.coordinator.store.together import BEGIN
 from services.coordinator.traces import settling, tell_ends
 from services.coordinator.transitions import keys_to_load, settle
 from services.coordinator.versions import RunFacts, Versions
@@ -47,13 +47,13 @@ RETRY_DELAY_S = 0.5
 
 @dataclass(slots=True)
 class Stored:
-    """What was committed and has to be announced, with the outputs that were asked for to do so."""
+    """What was committed and has to be announced, with the outputs that were read to do so."""
 
     decision: Decision
     sent: list[Dispatch]
     facts: Mapping[RunId, RunFacts]
     known: dict[NodeRef, Ended]
-    asked: AsyncCursor[dict[str, Any]] | None
+    read: list[dict[str, Any]]
 
 
 class Settler:
@@ -130,33 +130,30 @@ class Settler:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
             keys, freed = _wanted(facts, outcomes)
             with settling(outcomes, facts):
-                async with connection.pipeline(), connection.transaction():
-                    graphs = {run_id: facts[run_id].graph for run_id in keys}
-                    runs = await load_slice(connection, graphs, keys, freed)
-                    decision = settle(runs, outcomes, self._windows.of, self._random)
-                    stored = await self.store(connection, decision, facts)
+                graphs = {run_id: facts[run_id].graph for run_id in keys}
+                runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
+                decision = settle(runs, outcomes, self._windows.of, self._random)
+                stored = await self.store(connection, decision, facts, commits=True)
         if any(change.retry_delay_s is not None for change in decision.changes.values()):
             self.retry_scheduled.set()
         return stored
 
-    async def store(self, connection: Connection, decision: Decision, facts: Mapping[RunId, RunFacts]) -> Stored:
-        """Write the decision and ask for what its announcements need, in one round trip with the commit."""
-        if decision.runs:
-            await save(connection, decision)
-        sent = [Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)]
-        return await self.ask(connection, decision, sent, facts)
-
-    async def ask(
+    async def store(
         self,
         connection: Connection,
         decision: Decision,
-        sent: list[Dispatch],
         facts: Mapping[RunId, RunFacts],
+        *,
+        again: Sequence[Dispatch] = (),
+        commits: bool = False,
     ) -> Stored:
+        """Write the decision and read what its announcements need, those of `again` included, in one round trip;
+        with `commits` the transaction ends in the same."""
+        sent = [*(Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)), *again]
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)
-        asked = await ask_outputs(connection, wanted) if wanted else None
-        return Stored(decision, sent, facts, known, asked)
+        read = await save(connection, decision, wanted, commits=commits)
+        return Stored(decision, sent, facts, known, read)
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
@@ -164,8 +161,7 @@ class Settler:
         tell_ends(stored.decision, stored.facts)
         if stored.decision.ended:
             self.run_ended.set()
-        rows = await stored.asked.fetchall() if stored.asked is not None else []
-        messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, rows)
+        messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, stored.read)
         decision = stored.decision
         is_published = await self._dispatcher.publish(messages)
         if decision.runs:

@@ -11,7 +11,7 @@ import psycopg
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.metrics import RUNS_STARTED, STARTS_REFUSED, reason_label
 from services.coordinator.release import first_release, held
-from services.coordinator.requests import StartRequest, check_input, digest_of
+from services.coordinator.requests import NAME_LIMIT, StartRequest, check_input, check_request, digest_of
 from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
 from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
@@ -20,13 +20,14 @@ from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
-from shared.contracts.pipelines import VersionsResolve, VersionsResolved
+from shared.contracts.pipelines import ResolvedVersion, VersionsResolve, VersionsResolved
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunStarted
 from shared.contracts.states import RunStatus
-from shared.errors import ConflictError, ProblemError, ServiceError, UnavailableError
+from shared.errors import ConflictError, InvalidError, ProblemError, ServiceError, UnavailableError
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
+from shared.storable import without_zero_character
 
 log = get_logger(__name__)
 
@@ -76,16 +77,16 @@ class Starter:
         except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
             log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
             _answer_unavailable(requests)
-        except psycopg.DataError as error:
-            if len(requests) == 1:
-                _answer(requests[0], ConflictError("unstorable_input", f"Postgres cannot store this: {error}"))
-            else:
-                # One of them cannot be stored; the others are none the worse.
-                for request in requests:
-                    await self._start_or_refuse([request])
-        except ServiceError as error:
+        except UnavailableError as error:
             for request in requests:
                 _answer(request, error)
+        except Exception as error:
+            # Whatever it is, it may be about one of them, and the others are none the worse.
+            if len(requests) > 1:
+                for request in requests:
+                    await self._start_or_refuse([request])
+            else:
+                _answer(requests[0], _error_of(error))
         else:
             if started:
                 task = asyncio.create_task(self._announce(started))
@@ -125,14 +126,10 @@ class Starter:
 
     async def _resolve(self, connection: Connection, requests: Sequence[StartRequest]) -> None:
         """Give each request its graph, or its refusal."""
-        names = sorted({request.request.pipeline for request in requests})
-        reply = await self._rpc.call(
-            subjects.VERSIONS_RESOLVE, VersionsResolve(pipelines=names), VersionsResolved, timeout_s=5.0
-        )
-        found = {resolved.pipeline: resolved for resolved in reply.versions}
-        for request in requests:
+        sound = [request for request in requests if _is_sound(request)]
+        found = await self._ask_versions({request.request.pipeline for request in sound})
+        for request in sound:
             resolved = found[request.request.pipeline]
-            request.digest = digest_of(request.request.pipeline, request.request.input)
             try:
                 if resolved.error is not None:
                     raise ProblemError(resolved.error)
@@ -146,6 +143,19 @@ class Starter:
                 raise
             except ServiceError as error:
                 request.refuse(error)
+
+    async def _ask_versions(self, pipelines: set[str]) -> dict[str, ResolvedVersion]:
+        """By name; a fault of the other side passes, and says nothing of these requests."""
+        if not pipelines:
+            return {}
+        wanted = VersionsResolve(pipelines=sorted(pipelines))
+        try:
+            reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
+        except ProblemError as error:
+            if error.problem.status < ServiceError.status:
+                raise
+            raise UnavailableError("not_started", error.problem.detail, retry_after_s=2.0) from error
+        return {resolved.pipeline: resolved for resolved in reply.versions}
 
     def _new_run(self, request: StartRequest) -> RunState:
         assert request.graph is not None
@@ -197,11 +207,35 @@ def _types(runs: Iterable[RunState]) -> set[str]:
     return {node.type for graph in graphs.values() for node in graph.nodes.values()}
 
 
+def _is_sound(request: StartRequest) -> bool:
+    """False for one that is refused before anybody is asked about it."""
+    request.graph, request.refusal = None, None
+    try:
+        check_request(request.request)
+        request.digest = digest_of(request.request.pipeline, request.request.input)
+    except InvalidError as error:
+        request.digest = digest_of(request.request.pipeline, {})
+        request.refuse(error)
+    return request.refusal is None
+
+
+def _error_of(error: Exception) -> ServiceError:
+    """What is told of a single request that could not be started."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, psycopg.DataError):
+        return ConflictError("unstorable_input", f"Postgres cannot store this: {error}")
+    log.error("a run could not be started", exc_info=error)
+    return ServiceError(
+        "internal_error", "The run could not be started because of a fault. The coordinator's log says more."
+    )
+
+
 def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": request.run_id,
         "input": request.request.input,
-        "idempotency_key": request.request.idempotency_key,
+        "idempotency_key": without_zero_character(request.request.idempotency_key or "") or None,
         "request_sha256": request.digest,
         "traceparent": request.traceparent,
     }
@@ -217,7 +251,7 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
     assert request.refusal is not None
     return row | {
         "pipeline_id": request.pipeline_id,
-        "pipeline_slug": request.request.pipeline[:200],
+        "pipeline_slug": without_zero_character(request.request.pipeline)[:NAME_LIMIT],
         "status": RunStatus.FAILED,
         # A refused input may hold what cannot be stored; the error says what it was.
         "input": {},

@@ -11,6 +11,7 @@ from services.coordinator import views
 from services.coordinator.store import reading
 from services.coordinator.store.webhooks import output_bytes
 from services.coordinator.versions import Versions
+from shared.contracts.rest import path_to
 from shared.contracts.states import RunStatus
 from shared.postgres import Connection
 
@@ -43,5 +44,5 @@ async def end_body(connection: Connection, versions: Versions, run_id: UUID) -> 
 
 def _encode(run: dict[str, Any], is_omitted: bool) -> bytes:
     data = {name: run[name] for name in FIELDS}
-    data |= {"output_omitted": is_omitted, "path": f"/api/v3/pipeline_runs/{run['id']}"}
+    data |= {"output_omitted": is_omitted, "path": path_to("pipeline_runs", run["id"])}
     return orjson.dumps({"type": f"pipeline_run.{run['status']}", "timestamp": run["finished_at"], "data": data})

@@ -9,7 +9,8 @@ from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 from pydantic import ValidationError
 
-from services.definition import store
+from services.definition import type_store
+from services.definition.built_in import reason_to_refuse
 from services.definition.validation import KnownType
 from shared.bus.dead_letters import park
 from shared.bus.topology import ANNOUNCEMENT_TTL_S, ensure_node_type_durable
@@ -19,6 +20,7 @@ from shared.contracts.nodes import NodeTypeAnnounced
 from shared.contracts.pipelines import NodeTypeView
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
+from shared.storable import fault_of
 
 log = get_logger(__name__)
 
@@ -44,12 +46,14 @@ class NodeTypes:
         node_type, _, worker = entry.key.partition(".")
         if entry.operation in ("DEL", "PURGE"):
             async with self._pool.connection() as connection:
-                await store.forget_worker(connection, node_type, worker)
+                await type_store.forget_worker(connection, node_type, worker)
             return
         try:
             announced = NodeTypeAnnounced.model_validate_json(entry.value or b"")
             if (announced.node_type, announced.worker) != (node_type, worker):
                 raise RefusedError(f"the key {entry.key} is not its own")
+            if fault := fault_of([announced.config_schema, announced.output_schema, announced.examples]):
+                raise RefusedError(f"it holds {fault}")
             Draft202012Validator.check_schema(announced.config_schema)
         except (ValidationError, RefusedError, SchemaError) as error:
             await park(
@@ -88,8 +92,10 @@ class NodeTypes:
             log.info("made what a node type needs", what=str(difference))
 
     async def _save(self, connection: Connection, announced: NodeTypeAnnounced) -> None:
-        """Raises RefusedError when it would change a type that is known without saying so."""
-        known = await store.load_type(connection, announced.node_type)
+        """Raises RefusedError when it would change a type that is known without saying so, or takes a name of ours."""
+        if reason := reason_to_refuse(announced):
+            raise RefusedError(reason)
+        known = await type_store.load_type(connection, announced.node_type)
         if known is not None and announced.schema_version < known["schema_version"]:
             raise RefusedError(
                 f"schema_version {announced.schema_version} is lower than {known['schema_version']}, "
@@ -102,14 +108,14 @@ class NodeTypes:
                 "Raise schema_version with every change."
             )
         if known is None or not is_same or known["schema_version"] != announced.schema_version:
-            await store.save_type(connection, announced)
+            await type_store.save_type(connection, announced)
             log.info("a node type was accepted", node_type=announced.node_type, worker=announced.worker)
-        await store.save_worker(connection, announced)
+        await type_store.save_worker(connection, announced)
 
     async def known(self, connection: Connection) -> dict[str, KnownType]:
         """All types, online or not; the same object for a type as long as its schema is the same."""
         found = {}
-        for row in await store.list_types(connection, ANNOUNCEMENT_TTL_S):
+        for row in await type_store.list_types(connection, ANNOUNCEMENT_TTL_S):
             name, version = row["node_type"], row["schema_version"]
             kept = self._known.get(name)
             if kept is None or kept[0] != version:
@@ -119,5 +125,5 @@ class NodeTypes:
         return found
 
     async def views(self, connection: Connection) -> list[NodeTypeView]:
-        rows = await store.list_types(connection, ANNOUNCEMENT_TTL_S)
+        rows = await type_store.list_types(connection, ANNOUNCEMENT_TTL_S)
         return [NodeTypeView.model_validate({**row, "is_online": bool(row["workers"])}) for row in rows]

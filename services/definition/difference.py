@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.contracts.pipelines import PipelineDocument
+from shared.contracts.problems import escape
 from shared.contracts.versions import EdgeName, NodeDifference, ValueChange, VersionDifference
-from shared.templates.config import escape
 
 PIPELINE_FIELDS = ("name", "description", "input_schema")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.definition import graph_store, store
 from services.definition.drafts import Drafts
-from services.definition.validation import invalid_pipeline, shape_findings
+from services.definition.validation import check_storable, invalid_pipeline, shape_findings
 from shared.bus.rpc import Endpoint
 from shared.contracts import subjects
 from shared.contracts.edits import (
@@ -26,6 +26,7 @@ from shared.contracts.edits import (
     NodesList,
     NodeUpdate,
     NodeView,
+    edge_id,
 )
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument
 from shared.contracts.problems import FieldProblem
@@ -159,13 +160,14 @@ class GraphHandlers:
     async def _edge(self, connection: Connection, found: Found, name: str) -> Found:
         row = await graph_store.load_edge(connection, found["id"], name)
         if row is None:
-            names = [edge_id(other) for other in await store.load_edges(connection, found["id"])]
+            names = [_id_of(other) for other in await store.load_edges(connection, found["id"])]
             raise _missing("edge", name, found, names)
         return row
 
 
 def _read(model: type[Body], raw: Any, **defaults: Any) -> Body:
     """The body as a model; raises InvalidError with every place that has the wrong shape."""
+    check_storable(raw)
     try:
         return model.model_validate({**defaults, **raw} if isinstance(raw, dict) else raw)
     except ValidationError as error:
@@ -190,11 +192,10 @@ def _node_view(found: Found, row: Found) -> NodeView:
     return NodeView.model_validate({**row, "pipeline_id": found["id"], "revision": found["revision"]})
 
 
-def edge_id(edge: Found) -> str:
-    """`source.target`, or `source.target.branch`; keys hold no dots."""
-    return ".".join(filter(None, (edge["source"], edge["target"], edge["branch"])))
+def _id_of(row: Found) -> str:
+    return edge_id(row["source"], row["target"], row["branch"])
 
 
 def _edge_view(found: Found, row: Found) -> EdgeView:
-    named = {"id": edge_id(row), "pipeline_id": found["id"], "revision": found["revision"]}
+    named = {"id": _id_of(row), "pipeline_id": found["id"], "revision": found["revision"]}
     return EdgeView.model_validate({**row, **named})

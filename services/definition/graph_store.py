@@ -8,7 +8,7 @@ from services.definition.store import NODE_COLUMNS, Row
 from shared.contracts.pipelines import EdgeDocument, NodeDocument
 from shared.postgres import Connection, as_json
 
-#: An edge's name, as `graph_handlers.edge_id` makes it.
+#: An edge's name, as `contracts.edits.edge_id` makes it.
 EDGE_ID = "concat_ws('.', source, target, branch)"
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from shared.contracts.nodes import NodeTypeAnnounced
 from shared.contracts.pipelines import CompiledVersion, PipelineDocument, PipelineList
 from shared.contracts.states import PipelineStatus
 from shared.postgres import Connection, as_json
 
 Row = dict[str, Any]
 
+UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
 PIPELINE_COLUMNS = (
     "id, slug, name, description, status::text AS status, input_schema, active_version, revision, published_sha256, "
     "created_at, updated_at, (SELECT count(*) FROM definition.nodes WHERE pipeline_id = pipelines.id) AS node_count"
 )
+
+
+def as_id(reference: str) -> UUID | None:
+    """None for a slug, which never has the form of a UUID."""
+    return UUID(reference) if UUID_FORM.fullmatch(reference) else None
 
 
 async def insert_pipeline(connection: Connection, pipeline_id: UUID, slug: str, document: PipelineDocument) -> bool:
@@ -72,8 +79,8 @@ async def find_pipeline(connection: Connection, reference: str, *, is_locked: bo
     """By slug or id; locked, it stays as it is until the transaction ends."""
     cursor = await connection.execute(
         f"SELECT {PIPELINE_COLUMNS} FROM definition.pipelines "  # noqa: S608  # constant columns
-        "WHERE slug = %(ref)s OR id::text = lower(%(ref)s)" + (" FOR UPDATE" if is_locked else ""),
-        {"ref": reference},
+        "WHERE slug = %(slug)s OR id = %(id)s::uuid" + (" FOR UPDATE" if is_locked else ""),
+        {"slug": reference, "id": as_id(reference)},
     )
     return await cursor.fetchone()
 
@@ -234,8 +241,8 @@ async def resolve(connection: Connection, references: Sequence[str]) -> list[Row
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
         "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
-        "WHERE pipeline.slug = ANY(%(refs)s) OR pipeline.id::text = ANY(%(refs)s)",
-        {"refs": list(references)},
+        "WHERE pipeline.slug = ANY(%(slugs)s) OR pipeline.id = ANY(%(ids)s::uuid[])",
+        {"slugs": list(references), "ids": list(filter(None, map(as_id, references)))},
         prepare=True,
     )
     return await cursor.fetchall()
@@ -244,67 +251,6 @@ async def resolve(connection: Connection, references: Sequence[str]) -> list[Row
 async def all_slugs(connection: Connection) -> list[str]:
     cursor = await connection.execute("SELECT slug FROM definition.pipelines ORDER BY slug LIMIT 2000")
     return [row["slug"] for row in await cursor.fetchall()]
-
-
-async def load_type(connection: Connection, node_type: str) -> Row | None:
-    cursor = await connection.execute(
-        "SELECT * FROM definition.node_types WHERE node_type = %s FOR UPDATE", (node_type,)
-    )
-    return await cursor.fetchone()
-
-
-async def save_type(connection: Connection, announced: NodeTypeAnnounced) -> None:
-    await connection.execute(
-        "INSERT INTO definition.node_types (node_type, title, description, config_schema, output_schema, "
-        "schema_version, default_timeout_s, is_fast, branches, examples) "
-        "VALUES (%s, %s, %s, %s::json, %s::json, %s, %s, %s, %s::json, %s::json) "
-        "ON CONFLICT (node_type) DO UPDATE SET title = excluded.title, description = excluded.description, "
-        "config_schema = excluded.config_schema, output_schema = excluded.output_schema, "
-        "schema_version = excluded.schema_version, default_timeout_s = excluded.default_timeout_s, "
-        "is_fast = excluded.is_fast, branches = excluded.branches, examples = excluded.examples, "
-        "changed_at = clock_timestamp()",
-        (
-            announced.node_type,
-            announced.title,
-            announced.description,
-            as_json(announced.config_schema),
-            as_json(announced.output_schema),
-            announced.schema_version,
-            announced.default_timeout_s,
-            announced.is_fast,
-            _json_or_none(announced.branches),
-            as_json(announced.examples),
-        ),
-    )
-
-
-async def save_worker(connection: Connection, announced: NodeTypeAnnounced) -> None:
-    await connection.execute(
-        "INSERT INTO definition.node_type_workers (node_type, worker, slots) VALUES (%s, %s, %s) "
-        "ON CONFLICT (node_type, worker) DO UPDATE SET slots = excluded.slots, heard_at = clock_timestamp()",
-        (announced.node_type, announced.worker, announced.slots),
-    )
-
-
-async def forget_worker(connection: Connection, node_type: str, worker: str) -> None:
-    await connection.execute(
-        "DELETE FROM definition.node_type_workers WHERE node_type = %s AND worker = %s", (node_type, worker)
-    )
-
-
-async def list_types(connection: Connection, heard_within_s: float) -> list[Row]:
-    """The catalogue, with the workers that were heard of lately."""
-    cursor = await connection.execute(
-        "SELECT kind.node_type, kind.title, kind.description, kind.config_schema, kind.output_schema, "
-        "kind.schema_version, kind.default_timeout_s, kind.is_fast, kind.branches, kind.examples, "
-        "coalesce(live.slots, 0) AS slots, coalesce(live.workers, '{}') AS workers "
-        "FROM definition.node_types AS kind LEFT JOIN LATERAL (SELECT sum(slots)::int AS slots, "
-        "array_agg(worker ORDER BY worker) AS workers FROM definition.node_type_workers "
-        "WHERE node_type = kind.node_type AND heard_at > clock_timestamp() - make_interval(secs => %s)) "
-        "AS live ON TRUE ORDER BY kind.node_type",
-        (heard_within_s,),
-    )
-    return await cursor.fetchall()
 
 
 def _json_or_none(value: Any) -> str | None:

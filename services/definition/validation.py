@@ -15,9 +15,10 @@ from services.definition.graph import Upstream, edge_findings, find_cycle, paren
 from services.definition.input_schema import schema_findings
 from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, pointer_to
 from shared.errors import InvalidError, unknown_field
-from shared.templates.config import ConfigProblems, compile_cached, escape
+from shared.storable import fault_of
+from shared.templates.config import ConfigProblems, compile_cached
 from shared.templates.validation import config_findings
 
 #: Findings told at once.
@@ -40,10 +41,17 @@ Catalogue = Mapping[str, KnownType]
 
 def read_document(raw: Any) -> PipelineDocument:
     """The document as a model; raises InvalidError with every place that has the wrong shape."""
+    check_storable(raw)
     try:
         return PipelineDocument.model_validate(raw)
     except ValidationError as error:
         raise invalid_pipeline(shape_findings(error, PipelineDocument)) from error
+
+
+def check_storable(raw: Any) -> None:
+    """Raises InvalidError for what could not be handed on, whatever it is."""
+    if fault := fault_of(raw):
+        raise invalid_pipeline([FieldProblem(detail=f"the document holds {fault}. Take it out.")])
 
 
 def shape_findings(error: ValidationError, model: type[BaseModel]) -> list[FieldProblem]:
@@ -53,7 +61,7 @@ def shape_findings(error: ValidationError, model: type[BaseModel]) -> list[Field
 
 def _shape_finding(item: Any, model: type[BaseModel]) -> FieldProblem:
     parts = [str(part) for part in item["loc"]]
-    pointer = "".join(f"/{escape(part)}" for part in parts)
+    pointer = pointer_to(parts)
     if item["type"] == "extra_forbidden":
         return FieldProblem(pointer=pointer, detail=unknown_field(parts[-1], _fields_at(parts, model)))
     if not parts:

@@ -21,6 +21,7 @@ from shared.contracts.pipelines import (
     VersionsResolved,
 )
 from shared.contracts.problems import Problem
+from shared.contracts.rest import path_to
 from shared.contracts.states import PipelineStatus
 from shared.contracts.versions import (
     PipelineVersion,
@@ -93,10 +94,11 @@ class VersionHandlers:
     async def _version(self, connection: Connection, found: dict[str, Any], number: int) -> dict[str, Any]:
         row = await store.read_version(connection, found["id"], number)
         if row is None:
+            place = path_to("pipelines", found["slug"], "versions")
             raise NotFoundError(
                 "version_not_found",
                 f"Pipeline '{found['slug']}' has no version {number}. Its active one is "
-                f"{found['active_version'] or 'none'}; GET /api/v3/pipelines/{found['slug']}/versions lists all.",
+                f"{found['active_version'] or 'none'}; GET {place} lists all.",
             )
         return row
 
@@ -104,9 +106,10 @@ class VersionHandlers:
         """In the order of the question; an error for each that starts no run."""
         async with self._drafts.transaction() as connection:
             rows = await store.resolve(connection, request.pipelines)
-            found = {row["slug"]: row for row in rows} | {str(row["id"]): row for row in rows}
-            slugs = await store.all_slugs(connection) if set(request.pipelines) - set(found) else []
-        return VersionsResolved(versions=[_resolved(name, found.get(name), slugs) for name in request.pipelines])
+            by_name = {row["slug"]: row for row in rows} | {row["id"]: row for row in rows}
+            found = {name: by_name.get(store.as_id(name) or name) for name in request.pipelines}
+            slugs = await store.all_slugs(connection) if None in found.values() else []
+        return VersionsResolved(versions=[_resolved(name, found[name], slugs) for name in request.pipelines])
 
     async def get_version(self, request: VersionGet) -> PlainReply:
         async with self._drafts.transaction() as connection:
@@ -134,7 +137,8 @@ def _resolved(name: str, row: dict[str, Any] | None, slugs: list[str]) -> Resolv
     elif row["version_id"] is None:
         error = ConflictError(
             "pipeline_not_published",
-            f"Pipeline '{row['slug']}' is a draft. Publish it first: POST /api/v3/pipelines/{row['slug']}/publish.",
+            f"Pipeline '{row['slug']}' is a draft. Publish it first: "
+            f"POST {path_to('pipelines', row['slug'], 'publish')}.",
         )
     problem: Problem | None = error.problem if error is not None else None
     return ResolvedVersion(

@@ -92,7 +92,7 @@ async def working(bus: Bus, settings: ExecutorSettings, node_types: Sequence[Nod
     await publisher.start()
     await announcer.announce()
     stopping = asyncio.Event()
-    async with Tasks([ended_runs.run(), announcer.keep_announcing()]):
+    async with Tasks([ended_runs.run(), ended_runs.notice_sleep(), announcer.keep_announcing()]):
         await ended_runs.wait_until_read()
         await asyncio.gather(*(announcer.wait_until_accepted(kind.name) for kind in node_types))
         running = [watched(worker.run(stopping)) for worker in workers]
@@ -112,7 +112,7 @@ def _token_emitter(bus: Bus) -> Callable[[NodeReady], EmitTokens]:
     sending: set[asyncio.Task[None]] = set()
 
     def emitter(ready: NodeReady) -> EmitTokens:
-        subject = subjects.node_tokens(str(ready.run_id))
+        subject = subjects.node_tokens(ready.run_id)
         counts: Counter[str] = Counter()
 
         def emit(text: str) -> None:

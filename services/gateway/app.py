@@ -16,7 +16,7 @@ from services.gateway.feed import Feed
 from services.gateway.jsonapi.middleware import add_jsonapi
 from services.gateway.keys import Keys
 from services.gateway.metrics import RequestMetrics
-from services.gateway.openapi import Gateway
+from services.gateway.openapi.document import Gateway, operation_id
 from services.gateway.problems import add_problem_handlers
 from services.gateway.rate_limit import RateLimit
 from services.gateway.routes import events, node_results, nodes, pipelines, run_actions, runs, system, versions
@@ -29,6 +29,7 @@ from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
+from shared.contracts.rest import PREFIX
 from shared.health import serving_health
 from shared.logging import toggle_debug_on_signal
 from shared.metrics import watch_pool
@@ -41,7 +42,6 @@ from shared.tracing import tracing
 POOL_SIZE = 2
 #: Bytes; smaller answers are not worth it.
 COMPRESSED_FROM = 2048
-PREFIX = "/api/v3"
 
 
 def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
@@ -76,11 +76,13 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
         lifespan=lifespan,
+        generate_unique_id_function=operation_id,
     )
     add_problem_handlers(app)
-    app.add_middleware(RequestMetrics)
-    app.add_middleware(RequestTraces)
+    # The last one added is the outermost: what JSON:API refuses by itself is counted and traced too.
     add_jsonapi(app)
+    app.add_middleware(RequestTraces)
+    app.add_middleware(RequestMetrics)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM)
     if settings.cors_origins:
         app.add_middleware(

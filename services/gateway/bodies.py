@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -9,7 +10,9 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from shared.bus.rpc import invalid_body
+from shared.contracts.problems import FieldProblem
 from shared.errors import InvalidError, TooLargeError
+from shared.storable import TOO_DEEP, holds_zero_character, is_too_deep, zero_places
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -17,6 +20,8 @@ MEBIBYTE = 1024 * 1024
 #: A pipeline document; 10,000 nodes take about 1.2 MB.
 DOCUMENT_LIMIT = 16 * MEBIBYTE
 BODY_LIMIT = MEBIBYTE
+#: Findings told at once.
+MOST_FINDINGS = 100
 
 
 async def read_json(request: Request, limit: int = BODY_LIMIT) -> Any:
@@ -32,9 +37,25 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> Any:
     if not body:
         return {}
     try:
-        return orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidError("invalid_json", f"The body is not JSON: {error}. Check its commas and quotes.") from error
+    check_storable(found, body)
+    return found
+
+
+def check_storable(found: Any, body: bytes) -> None:
+    """Raises InvalidError for JSON that could not be passed on or kept, whatever it is meant to be."""
+    if is_too_deep(found):
+        raise InvalidError("unstorable_body", f"The body has {TOO_DEEP}. Send a flatter one.")
+    if holds_zero_character(body):
+        detail = "holds the character U+0000, which cannot be stored. Take it out."
+        places = islice(zero_places(found), MOST_FINDINGS)
+        raise InvalidError(
+            "unstorable_body",
+            f"The body {detail}",
+            [FieldProblem(pointer=place, detail=detail) for place in places],
+        )
 
 
 async def read_object(request: Request, limit: int = BODY_LIMIT) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from services.gateway.api_key import (
 )
 from services.gateway.last_uses import LastUses
 from shared.clock import Clock, SystemClock
+from shared.contracts.rest import path_to
 from shared.errors import NotFoundError, ServiceError, UnavailableError
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
@@ -179,4 +180,4 @@ class Keys:
 
 
 def no_such_key(key_id: UUID) -> NotFoundError:
-    return NotFoundError("key_not_found", f"There is no API key {key_id}. GET /api/v3/api_keys lists all.")
+    return NotFoundError("key_not_found", f"There is no API key {key_id}. GET {path_to('api_keys')} lists all.")

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.errors import ServiceError
 from shared.logging import get_logger
 
@@ -51,8 +51,8 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _finding(item: Any) -> FieldProblem:
-    place = [str(part) for part in item["loc"] if part != "body"]
-    return FieldProblem(pointer="".join(f"/{part}" for part in place), detail=str(item["msg"]))
+    place = [part for part in item["loc"] if part != "body"]
+    return FieldProblem(pointer=pointer_to(place), detail=str(item["msg"]))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from services.gateway.keys import Keys
 from services.gateway.rate_limit import NO_LIMIT, RateLimit
 from services.gateway.waiting import Endings
 from shared.bus.rpc import Rpc
+from shared.contracts.rest import path_to
 from shared.readiness import Readiness
 
 
@@ -39,3 +40,8 @@ Wired = Annotated[Wiring, Depends(wiring_of)]
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The value as JSON; it was checked where it was made."""
     return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def location(*parts: object) -> dict[str, str]:
+    """The header of an answer that tells where something is."""
+    return {"location": path_to(*parts)}

@@ -9,9 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import nats
+import nats.errors
 from faststream.nats import NatsSecurity
 from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
+
+from shared.bus.reported import Reported, words_of
+from shared.errors import UnavailableError
 
 DEFAULT_PORT = 4222
 
@@ -50,14 +54,43 @@ class Address:
 
 
 async def connect(url: str, **options: Any) -> Client:
-    """A connected client; raises AddressError, and what `nats.connect` raises."""
+    """A connected client; raises AddressError, and what `nats.connect` raises. What goes wrong later is logged."""
     address = read_address(url)
     options |= {"tls": address.tls} if address.tls is not None else {}
     if address.password is not None:
         options |= {"user": address.user, "password": address.password}
     elif address.user is not None:
         options |= {"token": address.user}
+    options.setdefault("error_cb", Reported().hear)
     return await nats.connect(address.servers, inbox_prefix=address.inbox_prefix, **options)
+
+
+async def connect_once(url: str, timeout_s: float = 5.0) -> Client:
+    """A connected client that does not reconnect; raises AddressError, and UnavailableError when no server takes it."""
+    reported = Reported()
+    reported.silence()
+    try:
+        # nats-py tries a server that is not there 60 times, 2 s apart, also when it is told not to reconnect.
+        client = await connect(
+            url,
+            connect_timeout=timeout_s,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            error_cb=reported.hear,
+        )
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise UnavailableError(
+            "nats_unavailable",
+            f"NATS does not answer at {_places(url)}: {words_of(reported.last or error)}. "
+            "Is it running, are its address and password right?",
+        ) from error
+    reported.speak()
+    return client
+
+
+def _places(url: str) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in read_address(url).hosts)
 
 
 def read_address(url: str) -> Address:

@@ -11,7 +11,8 @@ from faststream.nats import NatsBroker
 from nats.aio.client import Client
 
 from shared.bus.address import read_address
-from shared.logging import get_logger, redact_text
+from shared.bus.reported import Reported
+from shared.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -27,6 +28,7 @@ class Bus:
     """A broker and what is to be done when its connection comes back."""
 
     def __init__(self, nats_url: str, service: str) -> None:
+        self._reported = Reported()
         self._reconnect_hooks: list[Hook] = []
         self._heard_hooks: list[Callable[[], None]] = []
         self.address = read_address(nats_url)
@@ -39,7 +41,7 @@ class Bus:
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes seconds as a float
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=2,
-            error_cb=self._on_error,
+            error_cb=self._reported.hear,
             disconnected_cb=self._on_disconnect,
             reconnected_cb=self._on_reconnect,
             closed_cb=self._on_close,
@@ -47,7 +49,6 @@ class Bus:
             logger=None,
         )
         self._stopping = False
-        self._last_error = ""
 
     @property
     def client(self) -> Client:
@@ -61,6 +62,7 @@ class Bus:
     async def close(self) -> None:
         """Hand over what is still to be sent; with NATS away, let it go."""
         self._stopping = True
+        self._reported.silence()
         if not self.is_connected:
             await self.client.close()
             return
@@ -86,20 +88,13 @@ class Bus:
         """Called whenever NATS has answered a ping."""
         self._heard_hooks.append(hook)
 
-    async def _on_error(self, error: Exception) -> None:
-        text = redact_text(str(error) or type(error).__name__)
-        if not self._stopping and text != self._last_error:
-            log.warning("NATS reported an error", error=text)
-        # While NATS is away each attempt to reach it fails in the same words, four times a second.
-        self._last_error = text
-
     async def _on_disconnect(self) -> None:
         if not self._stopping:
             log.warning("lost NATS; reconnecting until it is back")
 
     async def _on_reconnect(self) -> None:
         log.info("reconnected to NATS")
-        self._last_error = ""
+        self._reported.forget()
         for hook in self._reconnect_hooks:
             try:
                 await hook()

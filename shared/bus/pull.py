@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -30,20 +31,23 @@ HEARTBEAT_S = 5.0
 MISSING_DELAY_S = 1.0
 
 
-def deliveries(message: Msg) -> int:
-    """How often this message was delivered, this time included.
+class Delivery(NamedTuple):
+    """What the server tells of a message that it delivers."""
 
-    The reply subject tells: `$JS.ACK.<stream>.<consumer>.<deliveries>...`, or with the domain and account
-    before the stream (NATS ADR-15). nats-py's `metadata` reads the whole of it, at ten times the cost.
-    """
+    #: How often it was delivered, this time included.
+    times: int
+    #: Its number in the stream.
+    sequence: int
+    #: When the stream took it, in nanoseconds since 1970.
+    sent_at_ns: int
+
+
+def delivery_of(message: Msg) -> Delivery:
+    """The reply subject tells: `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>...`, or with the domain and
+    account before the stream (NATS ADR-15). nats-py's `metadata` reads the whole of it, at ten times the cost."""
     parts = message.reply.split(".")
-    return int(parts[4] if len(parts) == 9 else parts[6])
-
-
-def sent_at_ns(message: Msg) -> int:
-    """When its stream took this message, in nanoseconds since 1970; the same place tells."""
-    parts = message.reply.split(".")
-    return int(parts[7] if len(parts) == 9 else parts[9])
+    first = 4 if len(parts) == 9 else 6
+    return Delivery(int(parts[first]), int(parts[first + 1]), int(parts[first + 3]))
 
 
 def next_of(stream: str, durable: str) -> str:

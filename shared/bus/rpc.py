@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
-from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.contracts.runs import ProblemReply
 from shared.errors import InvalidError, ServiceError, UnavailableError, reported, unknown_field
 from shared.logging import get_logger
@@ -144,7 +144,7 @@ def invalid_body(error: ValidationError, known: Sequence[str] = ()) -> InvalidEr
         place = [str(part) for part in item["loc"]]
         is_unknown = item["type"] == "extra_forbidden" and len(place) == 1
         detail = unknown_field(place[0], list(known)) if is_unknown else item["msg"]
-        findings.append(FieldProblem(pointer="".join(f"/{part}" for part in place), detail=detail))
+        findings.append(FieldProblem(pointer=pointer_to(place), detail=detail))
     first = findings[0]
     return InvalidError(
         "invalid_body",

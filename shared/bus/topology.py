@@ -110,20 +110,20 @@ def _durable(name: str, filter_subject: str) -> ConsumerConfig:
 
 async def ensure_node_type_durable(jetstream: JetStreamContext, node_type: str) -> list[Difference]:
     """The durable from which the workers of this type take their work."""
-    return await _apply_durable(jetstream, subjects.NODE_WORK, _durable(node_type, subjects.node_ready(node_type)))
+    return await _apply_durable(jetstream, subjects.NODE_WORK, _node_type_durable(node_type))
 
 
-async def apply_topology(
-    jetstream: JetStreamContext, replicas: int = 1, node_types: Sequence[str] = ()
-) -> list[Difference]:
+def _node_type_durable(node_type: str) -> ConsumerConfig:
+    return _durable(node_type, subjects.node_ready(node_type))
+
+
+async def apply_topology(jetstream: JetStreamContext, replicas: int = 1) -> list[Difference]:
     """Make what is missing and change what differs; returns both. Safe to run twice, and while all runs."""
     differences: list[Difference] = []
     for config in streams(replicas):
         differences += await _apply_stream(jetstream, config)
     for stream, durable in coordinator_durables():
         differences += await _apply_durable(jetstream, stream, durable)
-    for node_type in node_types:
-        differences += await ensure_node_type_durable(jetstream, node_type)
     return differences + await _apply_buckets(jetstream, replicas)
 
 
@@ -138,10 +138,7 @@ async def compare_topology(jetstream: JetStreamContext, replicas: int = 1) -> li
         else:
             findings += [f"stream {config.name} differs in {field}" for field in _differing(config, found)]
     for stream, durable in coordinator_durables():
-        try:
-            await jetstream.consumer_info(stream, str(durable.durable_name))
-        except NotFoundError:
-            findings.append(f"consumer {stream}/{durable.durable_name} is missing")
+        findings += await _compare_durable(jetstream, stream, durable)
     missing = await _missing_buckets(jetstream)
     findings += [f"bucket {bucket} is missing" for bucket in missing]
     for bucket, stream in _KEY_VALUES.items():
@@ -149,6 +146,20 @@ async def compare_topology(jetstream: JetStreamContext, replicas: int = 1) -> li
             loose = _loose_fields((await jetstream.stream_info(stream)).config)
             findings += [f"bucket {bucket} differs in {field}" for field in loose]
     return findings
+
+
+async def compare_node_type_durable(jetstream: JetStreamContext, node_type: str) -> list[str]:
+    """As `compare_topology`, of what the workers of this type take their work from."""
+    return await _compare_durable(jetstream, subjects.NODE_WORK, _node_type_durable(node_type))
+
+
+async def _compare_durable(jetstream: JetStreamContext, stream: str, config: ConsumerConfig) -> list[str]:
+    name = f"consumer {stream}/{config.durable_name}"
+    try:
+        found = (await jetstream.consumer_info(stream, str(config.durable_name))).config
+    except NotFoundError:
+        return [f"{name} is missing"]
+    return [f"{name} differs in {field}" for field in _differing(config, found, _DURABLE_FIELDS)]
 
 
 _STREAM_FIELDS = (

@@ -108,12 +108,17 @@ class NodePage(BaseModel):
     next_after: str | None = None
 
 
+def edge_id(source: str, target: str, branch: str | None = None) -> str:
+    """What names an edge inside its pipeline: `source.target`, or `source.target.branch`; keys hold no dots."""
+    return ".".join(filter(None, (source, target, branch)))
+
+
 class EdgeView(BaseModel):
     """An edge of a draft, as the API shows it."""
 
     model_config = ConfigDict(frozen=True)
 
-    #: `source.target`, or `source.target.branch`.
+    #: As `edge_id` makes it.
     id: str
     pipeline_id: UUID
     #: Of the pipeline.

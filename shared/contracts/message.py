@@ -5,13 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 #: Any JSON object.
 JsonObject = dict[str, Any]
 
 #: UTC with microseconds, taken where the work was done.
 Time = Annotated[datetime, AwareDatetime]
+
+#: A run's id in what every node sends and gets, as text in its canonical form; UUID objects, made only to be
+#: written again, would take a tenth of the time that a small node costs.
+RunIdText = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
 
 #: The name of a node inside its pipeline.
 NODE_KEY_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"

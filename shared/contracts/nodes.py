@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.message import JsonObject, Message, NodeTypeName, Time, TransferRef
+from shared.contracts.message import JsonObject, Message, NodeTypeName, RunIdText, Time, TransferRef
 from shared.contracts.problems import NodeProblem
 from shared.contracts.states import NodeStatus
 
@@ -39,7 +38,7 @@ class NodeReady(Message):
 
     name: ClassVar[str] = "node.ready"
 
-    run_id: UUID
+    run_id: RunIdText
     node_key: str
     node_type: str
     #: 1 for the first try. `(run_id, node_key, attempt)` names this piece of work for ever.
@@ -87,7 +86,7 @@ class NodeResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    run_id: UUID
+    run_id: RunIdText
     node_key: str
     attempt: int = Field(ge=1)
     token: str
@@ -116,7 +115,7 @@ class HeldAttempt(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    run_id: UUID
+    run_id: RunIdText
     node_key: str
     attempt: int
     started_at: Time
@@ -136,7 +135,7 @@ class NodeTokens(Message):
 
     name: ClassVar[str] = "node.tokens"
 
-    run_id: UUID
+    run_id: RunIdText
     node_key: str
     attempt: int
     index: int

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field
+
+
+def escape(part: str) -> str:
+    """A key as a part of a JSON pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def pointer_to(parts: Iterable[object]) -> str:
+    """The JSON pointer that leads by these keys and positions."""
+    return "".join(f"/{escape(str(part))}" for part in parts)
 
 
 class FieldProblem(BaseModel):

@@ -11,7 +11,7 @@ import orjson
 from jinja2 import TemplateSyntaxError
 
 from shared.contracts.pipelines import References
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, escape
 from shared.templates.environment import ENVIRONMENT
 from shared.templates.plain import read_plain
 from shared.templates.render import Field, TemplateRenderError, render_field, text_field, value_as_text, value_field
@@ -48,6 +48,7 @@ class CompiledConfig:
     #: True when a field must render in the child process; `render` is then for the child alone.
     needs_child: bool
     is_constant: bool
+    names_run: bool
     _config: dict[str, Any]
     _build: Build
 
@@ -55,7 +56,7 @@ class CompiledConfig:
         """The config with every template replaced by what it gives; raises TemplateRenderError."""
         if self.is_constant:
             return self._config
-        rendered: dict[str, Any] = self._build(scope.variables(), scope)
+        rendered: dict[str, Any] = self._build(scope.variables(self.names_run), scope)
         return rendered
 
 
@@ -71,7 +72,9 @@ def compile_config(config: dict[str, Any], config_schema: dict[str, Any]) -> Com
         nodes={key: sorted(names) if names is not None else None for key, names in found.nodes.items()},
         previous=found.previous,
     )
-    return CompiledConfig(references, found.needs_child, build is None, config, build or (lambda _, __: config))
+    return CompiledConfig(
+        references, found.needs_child, build is None, found.run, config, build or (lambda _, __: config)
+    )
 
 
 _cache: OrderedDict[tuple[int, bytes], CompiledConfig] = OrderedDict()
@@ -134,6 +137,7 @@ class _Reading:
         total.needs_child |= findings.needs_child
         total.input |= findings.input
         total.previous |= findings.previous
+        total.run |= findings.run
         for key, names in findings.nodes.items():
             if names is None:
                 total.refer(key, None)
@@ -193,11 +197,6 @@ def _list(value: list[Any], items: list[Build | None]) -> Build:
     return lambda variables, scope: [
         item(variables, scope) if item is not None else constant for item, constant in zip(items, value, strict=True)
     ]
-
-
-def escape(part: str) -> str:
-    """A key as a part of a JSON pointer (RFC 6901)."""
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 def template_strings(value: Any, pointer: str = "") -> Iterator[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.contracts.nodes import NodeInputs, UpstreamNode
 from shared.contracts.states import NodeStatus
@@ -17,24 +16,24 @@ class AbsentOutput(dict[str, Any]):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What a node's templates see."""
 
     inputs: NodeInputs
     run_id: str
     run_started_at: datetime
 
-    def variables(self) -> dict[str, Any]:
-        """The input's keys at top level, unless a reserved name wins."""
+    def variables(self, with_run: bool = True) -> dict[str, Any]:
+        """The input's keys at top level, unless a reserved name wins. `run` may be left out where nothing names it."""
         inputs = self.inputs
         variables: dict[str, Any] = {
             **inputs.input,
             "input": inputs.input,
             "nodes": {key: _fields(node) for key, node in inputs.nodes.items()},
-            "run": {"id": self.run_id, "started_at": self.run_started_at.isoformat()},
         }
         variables.pop("previous", None)
+        if with_run:
+            variables["run"] = {"id": self.run_id, "started_at": self.run_started_at.isoformat()}
         if inputs.previous is not None:
             variables["previous"] = inputs.nodes[inputs.previous].output
         return variables

@@ -69,6 +69,7 @@ class Findings:
     needs_child: bool = False
     input: bool = False
     previous: bool = False
+    run: bool = False
     #: Node key -> fields of its output, None for the whole of it.
     nodes: dict[str, set[str] | None] = field(default_factory=dict)
 
@@ -291,3 +292,5 @@ def _refer_name(name: str, findings: Findings) -> None:
         findings.input = True
     elif name == "input":
         findings.input = True
+    elif name == "run":
+        findings.run = True

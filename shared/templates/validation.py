@@ -9,9 +9,9 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from shared.contracts.problems import FieldProblem
+from shared.contracts.problems import FieldProblem, escape, pointer_to
 from shared.errors import unknown_field
-from shared.templates.config import ConfigProblems, compile_cached, escape, template_strings
+from shared.templates.config import ConfigProblems, compile_cached, template_strings
 
 
 def config_findings(config: dict[str, Any], config_schema: dict[str, Any]) -> list[FieldProblem]:
@@ -36,7 +36,7 @@ def _validator(schema: bytes) -> Draft202012Validator:
 
 
 def _findings(error: ValidationError, templated: set[str]) -> list[FieldProblem]:
-    pointer = "".join(f"/{escape(str(part))}" for part in error.absolute_path)
+    pointer = pointer_to(error.absolute_path)
     if pointer in templated:
         return []
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):

@@ -14,10 +14,11 @@ from services.gateway.jsonapi.errors import Origin, error_document
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import read_query
 from services.gateway.jsonapi.requests import flat_body
-from services.gateway.jsonapi.resources import PREFIX
+from services.gateway.openapi.examples import DOCUMENT, as_sent
 from shared.contracts.pipelines import PipelineDocument
 from shared.contracts.problems import FieldProblem, Problem
-from tests.contracts.representations import ANSWERS, DOCUMENT, as_sent
+from shared.contracts.rest import PREFIX
+from tests.contracts.representations import ANSWERS
 
 GOLDEN = Path(__file__).parent / "golden_documents"
 SCHEMA = orjson.loads((Path(__file__).parents[1] / "e2e" / "jsonapi_schema.json").read_bytes())

@@ -14,6 +14,7 @@ import yaml
 
 from tests.e2e.graphs import Document, edge, fetch, pipeline, text
 from tests.ledger import Ledger
+from tests.ports import free_port
 from tests.stack import Stack
 
 Done = subprocess.CompletedProcess[str]
@@ -165,6 +166,24 @@ def test_nothing_there_is_told_with_what_to_do(stack: Stack, tmp_path: Path) -> 
 
     assert done.returncode == 5
     assert "pipewright up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("types",), ("run", "greeting"), ("topology",), ("doctor",)], ids=lambda words: words[0]
+)
+def test_nats_that_is_away_is_told_in_words_alone(stack: Stack, command: tuple[str, ...]) -> None:
+    port = free_port()
+    elsewhere = Stack(
+        stack.data_dir, {**stack.environment, "PIPEWRIGHT_NATS_URL": f"nats://me:hidden@127.0.0.1:{port}"}
+    )
+
+    done = elsewhere.command(*command)
+
+    said = done.stdout + done.stderr
+    assert done.returncode == (1 if command == ("doctor",) else 5)
+    assert f"127.0.0.1:{port}: connection refused. Is it running, are its address and password right?" in said
+    assert "Traceback" not in said
+    assert "hidden" not in said
 
 
 async def test_follow_tells_of_retries(stack: Stack, tmp_path: Path, ledger: Ledger) -> None:

@@ -78,7 +78,7 @@ def test_interrupt_in_the_foreground_stops_all_in_order(tmp_path: Path) -> None:
         lines = []
         for line in foreground.stdout:
             lines.append(line)
-            if "Stop with Ctrl-C" in line:
+            if "Stop it with Ctrl-C" in line:
                 break
         processes = processes_of(stack)
         foreground.send_signal(signal.SIGINT)
@@ -144,6 +144,40 @@ def test_taken_port_is_told(own: Stack) -> None:
 
     assert refused.returncode == 2
     assert f"port {own.port} is taken" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PIPEWRIGHT_API_KEY", "short", "PIPEWRIGHT_API_KEY: is shorter than 8 characters"),
+        ("PIPEWRIGHT_LOG_LEVEL", "LOUD", "PIPEWRIGHT_LOG_LEVEL: "),
+        ("PIPEWRIGHT_NATS_URL", "nats://there:4222?x=1", "PIPEWRIGHT_NATS_URL: a NATS URL takes ?ca=FILE only"),
+        ("PIPEWRIGHT_DATABASE_URL", "there", "PIPEWRIGHT_DATABASE_URL: is no URL of a Postgres database"),
+    ],
+)
+def test_wrong_setting_is_told_before_anything_is_started_or_kept(
+    own: Stack, name: str, value: str, words: str
+) -> None:
+    own.environment[name] = value
+
+    refused = own.command("up", "--detach", "--port", str(own.port))
+
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert "Example: " in refused.stderr
+    assert not own.data_dir.exists()
+
+
+def test_servers_that_are_there_and_do_not_answer_are_told_in_words(own: Stack) -> None:
+    own.environment["PIPEWRIGHT_DATABASE_URL"] = f"postgresql://me:hidden@127.0.0.1:{free_port()}/none"
+
+    failed = own.command("up", "--detach", "--port", str(own.port))
+
+    assert failed.returncode == 1
+    said = failed.stdout + failed.stderr
+    assert "refused" in said
+    assert "Traceback" not in said
+    assert "hidden" not in said
 
 
 def test_down_without_a_stack_says_so(own: Stack) -> None:

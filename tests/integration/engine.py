@@ -68,7 +68,10 @@ class Engine:
     async def coordinator(self, **settings: Any) -> AsyncIterator[None]:
         """One more coordinator; leases of 5 s and a sweep every 100 ms unless told otherwise."""
         values = {"secret": SECRET, "lease_s": 5.0, "sweep_s": 0.1} | settings
-        bus, pool = Bus(self.nats_url, "coordinator"), make_pool(self.database_url, "coordinator", 8)
+        bus, pool = (
+            Bus(self.nats_url, "coordinator"),
+            make_pool(self.database_url, "coordinator", 8, prepares_itself=True),
+        )
         await bus.connect()
         await pool.open(wait=True)
         try:

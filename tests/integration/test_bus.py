@@ -15,7 +15,7 @@ from nats.js.kv import KeyValue
 from services.cli.setup import make_topology
 from services.coordinator.windows import FORGET_S, ROUNDS, Windows
 from shared.bus.publish import Outgoing, Publisher
-from shared.bus.pull import Pull, deliveries
+from shared.bus.pull import Pull, delivery_of
 from shared.bus.rpc import Endpoint, PlainReply, Rpc
 from shared.bus.topology import ensure_node_type_durable
 from shared.bus.transfers import TransferError, Transfers
@@ -63,13 +63,13 @@ async def test_no_more_is_pulled_than_there_is_room_for(client: Client, pull: Pu
 async def test_message_handed_back_comes_again_with_its_count(client: Client, pull: Pull) -> None:
     await send(client, 1)
     [first] = await pull.take(1)
-    assert deliveries(first) == 1
+    assert delivery_of(first).times == 1
     await first.nak()
     await pull.release(1)
 
     [second] = await pull.take(1)
 
-    assert (second.data, deliveries(second)) == (b"0", 2)
+    assert (second.data, delivery_of(second).times) == (b"0", 2)
 
 
 async def test_drained_is_told_of_what_waits_and_of_what_is_worked_on(client: Client, pull: Pull) -> None:

@@ -11,7 +11,7 @@ import pytest
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
-from shared.contracts.pipelines import CompiledVersion, VersionGet, VersionsResolve, VersionsResolved
+from shared.contracts.pipelines import CompiledVersion, NodeTypeView, VersionGet, VersionsResolve, VersionsResolved
 from shared.contracts.states import PipelineStatus
 from shared.errors import ProblemError
 from tests.eventually import eventually
@@ -155,6 +155,17 @@ async def test_database_keeps_what_is_final(engine: Engine, statement: str) -> N
         await engine.query(statement)
 
 
+async def test_pipeline_is_found_by_its_id_however_it_is_written(engine: Engine) -> None:
+    await engine.apply("by-id", "a")
+    found = await engine.client.get_pipeline("by-id")
+
+    for name in (str(found.id), str(found.id).upper()):
+        assert (await engine.client.get_pipeline(name)).slug == "by-id"
+        run_id = await engine.start(name)
+        await engine.worker.complete(await engine.worker.take_one())
+        assert (await engine.ends(run_id)).pipeline_id == found.id
+
+
 async def announce(engine: Engine, **fields: Any) -> None:
     await HandWorker(engine.client.nats, "announced").announce(**fields)
 
@@ -195,16 +206,43 @@ async def test_schema_changed_in_silence_is_refused(engine: Engine) -> None:
     assert kinds["announced"].config_schema == SCHEMA
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"schema_version": 2}, {"schema_version": 7}),
+        ({}, {"schema_version": 3, "config_schema": {"type": "object", "properties": {"content": {}}}}),
+    ],
+)
+async def test_names_that_come_with_pipewright_are_reserved(
+    engine: Engine, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    foreign = HandWorker(engine.client.nats, "text")
+    await foreign.announce(**first)
+    await foreign.announce(**second)
+    text = {"type": "object", "properties": {"content": {"type": "string"}}, "additionalProperties": False}
+    worker = HandWorker(engine.client.nats, "text")
+    worker.name = "hand-2"
+
+    await worker.announce(config_schema=text)
+
+    async def known() -> list[NodeTypeView]:
+        return [kind for kind in await engine.client.node_types() if kind.node_type == "text"]
+
+    [found] = await eventually(known, "the type")
+    assert (found.schema_version, found.config_schema, found.workers) == (1, text, ["hand-2"])
+
+
 async def test_unreadable_announcement_is_parked(engine: Engine) -> None:
     bucket = await engine.jetstream.key_value(subjects.NODE_TYPES_BUCKET)
 
     await bucket.put("broken.worker", b"no JSON")
     await HandWorker(engine.client.nats, "stolen").announce(worker="another-worker")
+    await HandWorker(engine.client.nats, "huge").announce(config_schema={"properties": {"a": {"maximum": 2**64}}})
 
-    async def both() -> bool:
-        return await engine.parked("announcement") == 2
+    async def all_three() -> bool:
+        return await engine.parked("announcement") == 3
 
-    await eventually(both, "the dead letters")
+    await eventually(all_three, "the dead letters")
 
 
 async def test_type_whose_worker_left_is_offline_and_known(engine: Engine) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import nats.errors
+import nats.js.errors
 import psycopg
 import typer
 from rich.markup import escape
 
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
 from services.cli.options import DataDir, Json, Replicas
-from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json
+from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json, refused
 from shared.bus.topology import TopologyError
+from shared.errors import ServiceError
 from shared.postgres import MigrationError
 
 Monitoring = Annotated[
@@ -82,8 +84,10 @@ def topology(
         differences = asyncio.run(make_topology(url, replicas))
     except TopologyError as error:
         raise fail(str(error)) from error
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise fail(f"NATS does not answer: {str(error) or type(error).__name__}", EXIT_UNAVAILABLE) from error
+    except ServiceError as error:
+        raise refused(error) from error
+    except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+        raise fail(f"JetStream does not answer: {str(error) or type(error).__name__}", EXIT_UNAVAILABLE) from error
     if as_json:
         print_json([{"kind": one.kind, "name": one.name, "changes": one.changes} for one in differences])
     elif not differences:

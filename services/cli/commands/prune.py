@@ -12,7 +12,7 @@ import typer
 
 from services.cli.database import in_database
 from services.cli.options import DataDir, Json
-from services.cli.output import EXIT_USAGE, OUT, fail, print_json
+from services.cli.output import EXIT_USAGE, OUT, counted, fail, print_json
 from shared.postgres import Connection
 
 #: While a coordinator or another command deletes.
@@ -32,13 +32,15 @@ def prune(
     keep = read_age(older_than)
     if dry_run:
         count = in_database(data_dir, lambda connection: count_expired(connection, keep))
-        print_json({"pipeline_runs": count}) if as_json else OUT.print(f"{count} runs would be deleted")
+        print_json({"pipeline_runs": count}) if as_json else OUT.print(f"{counted(count, 'run')} would be deleted")
         return
     deleted = in_database(data_dir, lambda connection: _delete_all(connection, keep))
     if as_json:
         print_json(deleted)
     else:
-        OUT.print(f"{deleted['pipeline_runs']} runs were deleted, with {deleted['node_results']} node results")
+        runs, results = deleted["pipeline_runs"], deleted["node_results"]
+        was = "was" if runs == 1 else "were"
+        OUT.print(f"{counted(runs, 'run')} {was} deleted, with {counted(results, 'node result')}")
 
 
 def read_age(text: str) -> timedelta:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
+import shlex
 import signal
 import sys
 import time
@@ -15,27 +15,35 @@ from typing import Any
 
 import orjson
 
+from services.cli.address import data_dir_of
 from services.cli.local.nats_server import MissingServerError
 from services.cli.local.postgres_server import PostgresStartError
 from services.cli.local.state import (
     LocalState,
     choose_port,
     is_free,
+    is_locked,
+    live_status,
     load_state,
-    read_status,
     save_state,
+    take_lock,
 )
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail
-from services.cli.plan import Options, common_environment, server_parts, service_parts
-from services.cli.services import PRELOADED
+from services.cli.plan import Options, common_environment, given_settings, server_parts, service_parts
+from services.cli.services import PRELOADED, read_service_settings
 from services.cli.supervisor import StartError, Supervisor
+from shared.logging import redact_text
+from shared.settings import SettingsError
 
 #: How long `down` waits for an orderly end.
 STOP_TIMEOUT_S = 60.0
+#: So begins the last line that a stack says when it is ready.
+STOP_WITH = "Stop it with"
 
 
 def up(options: Options, detach: bool) -> None:
     """Start everything; in the foreground until Ctrl-C."""
+    _check_settings(options)
     options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _lock(options.data_dir)
     if not is_free(options.port, options.host):
@@ -52,16 +60,22 @@ def up(options: Options, detach: bool) -> None:
 
 
 def _lock(data_dir: Path) -> int:
-    """One stack for a data directory; the lock ends with the process, however it ends."""
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    lock = take_lock(data_dir)
+    if lock is None:
         raise fail(
             f"a stack is running in {data_dir} already. 'pipewright status' shows it, 'pipewright down' stops it.",
             EXIT_USAGE,
-        ) from error
-    return descriptor
+        )
+    return lock
+
+
+def _check_settings(options: Options) -> None:
+    """What a service would refuse is refused before anything is started or kept."""
+    try:
+        for name, given in given_settings(options).items():
+            read_service_settings(name, **given)
+    except SettingsError as error:
+        raise fail(str(error), EXIT_USAGE) from error
 
 
 def _prepare(options: Options) -> LocalState:
@@ -89,7 +103,7 @@ def _run(options: Options, begun_at: float, *, is_detached: bool) -> None:
     supervisor = Supervisor(options.data_dir, addresses, lambda text: OUT.print(text, markup=False))
     try:
         _start(supervisor, options, state, common)
-        _greet(options, state, addresses, time.monotonic() - begun_at)
+        _greet(options, state, addresses, time.monotonic() - begun_at, is_detached=is_detached)
         supervisor.run()
         OUT.print("stopping ...")
     except (StartError, MissingServerError, PostgresStartError) as error:
@@ -124,31 +138,22 @@ def _start(supervisor: Supervisor, options: Options, state: LocalState, common: 
 
 
 def _set_up(common: dict[str, str], nats_replicas: int, on_ready: Any) -> None:
-    from services.cli.services import run_async
-    from services.cli.setup import make_topology, migrate_all
-
-    async def main() -> None:
-        await _patiently(migrate_all, common["PIPEWRIGHT_DATABASE_URL"])
-        await make_topology(common["PIPEWRIGHT_NATS_URL"], nats_replicas)
-
-    run_async(main())
-
-
-async def _patiently(migrate: Any, database_url: str) -> None:
-    """Postgres answers its port a moment before it takes sessions."""
-    import asyncio
-
     import psycopg
 
-    for _ in range(100):
-        try:
-            await migrate(database_url)
-        except psycopg.OperationalError as error:
-            if "starting up" not in str(error):
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            return
+    from services.cli.services import run_async
+    from services.cli.setup import make_topology, migrate_patiently
+    from shared.bus.topology import TopologyError
+    from shared.errors import ServiceError
+    from shared.postgres import MigrationError
+
+    async def main() -> None:
+        await migrate_patiently(common["PIPEWRIGHT_DATABASE_URL"])
+        await make_topology(common["PIPEWRIGHT_NATS_URL"], nats_replicas)
+
+    try:
+        run_async(main())
+    except (psycopg.OperationalError, MigrationError, TopologyError, ServiceError) as error:
+        raise SystemExit(redact_text(str(error))) from None
 
 
 def _welcome(nats_url: str, variables: dict[str, str], result: Path, on_ready: Any) -> None:
@@ -157,13 +162,15 @@ def _welcome(nats_url: str, variables: dict[str, str], result: Path, on_ready: A
     welcome(nats_url, variables, result)
 
 
-def _greet(options: Options, state: LocalState, addresses: dict[str, str], took_s: float) -> None:
+def _greet(options: Options, state: LocalState, addresses: dict[str, str], took_s: float, *, is_detached: bool) -> None:
     result = options.data_dir / "ready"
     if not result.exists():
         return
     run = orjson.loads(result.read_bytes())
     output = next(iter(run["output"].values()))["text"]
     key = "$PIPEWRIGHT_API_KEY" if os.environ.get("PIPEWRIGHT_API_KEY") else state.api_key
+    here = "" if options.data_dir == data_dir_of(None) else f" --data-dir {shlex.quote(str(options.data_dir))}"
+    stop = f"{STOP_WITH} {'' if is_detached else 'Ctrl-C, or '}'pipewright down{here}'."
     OUT.print(f"the example 'greeting' ran in {run['duration_ms']:.1f} ms: [green]{output}[/]")
     OUT.print(
         f"""
@@ -173,12 +180,12 @@ def _greet(options: Options, state: LocalState, addresses: dict[str, str], took_
   data      {options.data_dir} (logs in logs/)
 
 Try it in another terminal:
-  pipewright run review --input 'text=What a day' --follow
+  pipewright run review --input 'text=What a day' --follow{here}
   curl -s -X POST '{addresses["gateway"]}/api/v3/pipelines/greeting/execute?wait=10' \\
     -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
     -d '{{"input": {{"name": "Grace"}}}}'
 
-Stop with Ctrl-C, or 'pipewright down'."""
+{stop}"""
     )
 
 
@@ -204,7 +211,7 @@ def _wait_for_detached(pid: int, data_dir: Path) -> None:
         if ended:
             sys.stdout.write(text[shown:])
             raise SystemExit(os.waitstatus_to_exitcode(status) or 1)
-        if "Stop with Ctrl-C" in text:
+        if STOP_WITH in text:
             sys.stdout.write(text[shown:])
             return
         sys.stdout.write(text[shown:])
@@ -221,31 +228,11 @@ def down(data_dir: Path) -> None:
         return
     os.kill(status["pid"], signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _is_alive(status["pid"]) and _is_locked(data_dir):
+    while _is_alive(status["pid"]) and is_locked(data_dir):
         if time.monotonic() > deadline:
             raise fail(f"the stack (process {status['pid']}) did not stop within {STOP_TIMEOUT_S:.0f} s.")
         time.sleep(0.05)
     OUT.print("stopped; the data is kept for the next start")
-
-
-def live_status(data_dir: Path) -> dict[str, Any] | None:
-    """What runs in this data directory; None when nothing does."""
-    status = read_status(data_dir)
-    return status if status is not None and _is_locked(data_dir) else None
-
-
-def _is_locked(data_dir: Path) -> bool:
-    path = data_dir / "lock"
-    if not path.exists():
-        return False
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _is_alive(pid: int) -> bool:

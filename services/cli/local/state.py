@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from pydantic import BaseModel, Field
 
 STATE_FILE = "state.json"
 STATUS_FILE = "status.json"
+LOCK_FILE = "lock"
+LOCK_TRIES = 10
 
 
 def _password() -> str:
@@ -65,6 +69,42 @@ def read_status(data_dir: Path) -> dict[str, Any] | None:
     path = data_dir / STATUS_FILE
     found: dict[str, Any] | None = orjson.loads(path.read_bytes()) if path.exists() else None
     return found
+
+
+def live_status(data_dir: Path) -> dict[str, Any] | None:
+    """What runs in this data directory; None when nothing does."""
+    status = read_status(data_dir)
+    return status if status is not None and is_locked(data_dir) else None
+
+
+def take_lock(data_dir: Path) -> int | None:
+    """One stack for a data directory; the lock ends with the process, however it ends. None when another has it."""
+    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    for _ in range(LOCK_TRIES):
+        if _lock(descriptor, fcntl.LOCK_EX):
+            return descriptor
+        # A command may be asking right now whether it is taken.
+        time.sleep(0.02)
+    os.close(descriptor)
+    return None
+
+
+def is_locked(data_dir: Path) -> bool:
+    if not (data_dir / LOCK_FILE).exists():
+        return False
+    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR)
+    try:
+        return not _lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def choose_port(wanted: int) -> int:

@@ -34,7 +34,6 @@ async def take_due(connection: Connection, lease_s: float, most: int) -> list[di
                   webhook.url, webhook.secret
         """,
         {"most": most, "lease_s": lease_s},
-        prepare=True,
     )
     return await cursor.fetchall()
 
@@ -44,7 +43,6 @@ async def seconds_to_next(connection: Connection) -> float | None:
     cursor = await connection.execute(
         "SELECT extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float AS wait_s "
         "FROM runs.webhook_deliveries WHERE next_attempt_at IS NOT NULL",
-        prepare=True,
     )
     row = await cursor.fetchone()
     wait_s: float | None = row["wait_s"] if row is not None else None
@@ -56,7 +54,6 @@ async def load_unheard(connection: Connection) -> list[tuple[str, int, datetime]
     cursor = await connection.execute(
         "SELECT id::text AS id, attempt, sent_at FROM runs.webhook_deliveries "
         "WHERE next_attempt_at <= now() AND sent_at IS NOT NULL ORDER BY next_attempt_at LIMIT 1000",
-        prepare=True,
     )
     return [(row["id"], row["attempt"], row["sent_at"]) for row in await cursor.fetchall()]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from services.coordinator.store.together import BEGIN_READING, Call, execute, execute_together
 from shared.contracts.runs import NodeResultsList, RunList
 from shared.postgres import Connection
 
@@ -16,12 +17,17 @@ RUN_COLUMNS = (
 
 
 async def load_run(connection: Connection, run_id: UUID) -> dict[str, Any] | None:
-    cursor = await connection.execute(
-        f"SELECT {RUN_COLUMNS} FROM runs.pipeline_runs WHERE id = %s",  # noqa: S608  # constant columns
-        (run_id,),
-        prepare=True,
-    )
-    return await cursor.fetchone()
+    rows = await execute(connection, "read_run", run_id)
+    return rows[0] if rows else None
+
+
+async def load_whole_run(
+    connection: Connection, run_id: UUID
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]] | None:
+    """A run, its nodes and their attempts as they were at one moment."""
+    calls = [Call("read_run", (run_id,)), Call("read_nodes", (run_id, None)), Call("read_attempts", (run_id, None))]
+    runs, nodes, attempts = await execute_together(connection, calls, begins=BEGIN_READING, commits=True)
+    return (runs[0], nodes, attempts) if runs else None
 
 
 async def load_runs(connection: Connection, wanted: RunList) -> list[dict[str, Any]]:
@@ -45,36 +51,13 @@ async def load_runs(connection: Connection, wanted: RunList) -> list[dict[str, A
     return await cursor.fetchall()
 
 
-NODE_COLUMNS = (
-    "node.node_key, node.node_type, node.status::text AS status, node.attempt, node.error, node.metadata, "
-    "node.started_at, node.finished_at, coalesce(node.output, payload.body) AS output"
-)
-
-
 async def load_nodes(connection: Connection, run_id: UUID, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """All nodes of a run, or some, in the order of the document."""
-    cursor = await connection.execute(
-        f"SELECT {NODE_COLUMNS} FROM runs.node_results AS node "  # noqa: S608  # constant columns
-        "LEFT JOIN runs.payloads AS payload ON payload.run_id = node.run_id "
-        "AND payload.node_key = node.node_key AND node.output IS NULL AND node.status = 'completed' "
-        "WHERE node.run_id = %(run_id)s AND (%(keys)s::text[] IS NULL OR node.node_key = ANY(%(keys)s)) "
-        "ORDER BY node.node_index",
-        {"run_id": run_id, "keys": list(keys) if keys is not None else None},
-        prepare=True,
-    )
-    return await cursor.fetchall()
+    return await execute(connection, "read_nodes", run_id, list(keys) if keys is not None else None)
 
 
-async def load_attempts(
-    connection: Connection, run_id: UUID, keys: Sequence[str] | None = None
-) -> list[dict[str, Any]]:
-    cursor = await connection.execute(
-        "SELECT node_key, attempt, outcome::text AS outcome, worker, error, metadata, started_at, finished_at "
-        "FROM runs.attempts WHERE run_id = %(run_id)s "
-        "AND (%(keys)s::text[] IS NULL OR node_key = ANY(%(keys)s)) ORDER BY node_key, attempt",
-        {"run_id": run_id, "keys": list(keys) if keys is not None else None},
-    )
-    return await cursor.fetchall()
+async def load_attempts(connection: Connection, run_id: UUID, keys: Sequence[str]) -> list[dict[str, Any]]:
+    return await execute(connection, "read_attempts", run_id, list(keys))
 
 
 async def load_page_keys(connection: Connection, wanted: NodeResultsList) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 from services.coordinator.decision import AttemptRef, NodeRef
 from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
-from services.coordinator.store.settling import found_by
+from services.coordinator.store.together import execute
 from shared.contracts.states import NodeStatus
 from shared.postgres import Connection, as_json
 
 
 async def extend_leases(connection: Connection, beats: list[dict[str, Any]], lease_s: float) -> None:
     """These attempts are being worked on: set when they began, and until when their worker is believed."""
-    await connection.execute(query("extend_leases"), {"beats": as_json(beats), "lease_s": lease_s}, prepare=True)
+    await execute(connection, "extend_leases", as_json(beats), lease_s)
 
 
 async def load_expired(connection: Connection) -> list[dict[str, Any]]:
@@ -107,7 +107,11 @@ async def send_again(connection: Connection, lost: Iterable[Mapping[str, Any]]) 
     """Raise the dispatch number of those that are as they were found; returns the nodes as they are now
     (see node_state)."""
     rows = [{**row, "leaves": NodeStatus.RUNNING} for row in lost]
-    return await found_by(await connection.execute(query("send_again"), (as_json(rows),)))
+    cursor = await connection.execute(query("send_again"), (as_json(rows),))
+    row = await cursor.fetchone()
+    assert row is not None
+    found: list[list[Any]] = row["found"]
+    return found
 
 
 async def load_silent_runs(connection: Connection, silent_s: float) -> list[RunId]:

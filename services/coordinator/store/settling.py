@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from psycopg import AsyncCursor
-
 from services.coordinator.decision import Decision, NodeChange, NodeRef
 from services.coordinator.graph import Graph
 from services.coordinator.state import Lane, NodeState, RunId, RunState
-from services.coordinator.store.queries import query
+from services.coordinator.store.together import Call, Rows, execute_together, id_array
 from shared.contracts.states import NodeStatus, RunStatus
 from shared.postgres import Connection, as_json
-
-#: One JSON value a statement: to read it costs a fraction of what rows cost in psycopg.
-LOCK_RUNS = """
-    WITH locked AS (
-        SELECT id, status, unfinished, event_seq, lanes
-          FROM runs.pipeline_runs
-         WHERE id = ANY(%s::uuid[])
-         ORDER BY id
-           FOR NO KEY UPDATE
-    )
-    SELECT coalesce(json_agg(json_build_array(id, status, unfinished, event_seq, lanes)), '[]') AS found FROM locked
-"""
 
 _RUN_STATUSES = {str(status): status for status in RunStatus}
 _NODE_STATUSES = {str(status): status for status in NodeStatus}
@@ -35,32 +21,30 @@ async def load_slice(
     graphs: Mapping[RunId, Graph],
     keys: Mapping[RunId, Iterable[str]],
     freed: Mapping[tuple[RunId, str], int],
+    *,
+    begins: str = "",
 ) -> dict[RunId, RunState]:
     """Lock these runs in the order of their ids, then read the nodes wanted and those that wait for room.
 
     The nodes are read by statements of their own, so that their snapshots begin after the locks. `freed` is,
-    for a run and node type, how many places may become free.
+    for a run and node type, how many places may become free. `begins` is what opens the transaction first.
     """
     wanted = [{"run_id": run_id, "node_key": key} for run_id, names in keys.items() for key in names]
     lanes = [{"run_id": run, "node_type": kind, "most": most} for (run, kind), most in freed.items()]
-    locked = await connection.execute(LOCK_RUNS, (sorted(graphs),), prepare=True)
-    nodes = await connection.execute(query("load_nodes"), (as_json(wanted),), prepare=True)
-    queued = await connection.execute(query("load_queued"), (as_json(lanes),), prepare=True)
-    runs = {row[0]: _run_state(row, graphs[row[0]]) for row in await found_by(locked)}
-    for row in await found_by(nodes):
+    calls = [
+        Call("lock_runs", (id_array(sorted(graphs)),)),
+        Call("load_nodes", (as_json(wanted),)),
+        Call("load_queued", (as_json(lanes),)),
+    ]
+    # One JSON value a statement: to read it costs a fraction of what rows cost in psycopg.
+    locked, nodes, queued = (rows[0]["found"] for rows in await execute_together(connection, calls, begins=begins))
+    runs = {row[0]: _run_state(row, graphs[row[0]]) for row in locked}
+    for row in nodes:
         _add_node(runs, row)
-    for row in await found_by(queued):
+    for row in queued:
         node = _add_node(runs, row)
         runs[row[0]].queued.setdefault(node.node_type, []).append(node.key)
     return runs
-
-
-async def found_by(cursor: AsyncCursor[dict[str, Any]]) -> list[list[Any]]:
-    """The rows of a statement that gives them as one JSON value."""
-    row = await cursor.fetchone()
-    assert row is not None
-    found: list[list[Any]] = row["found"]
-    return found
 
 
 def _run_state(row: list[Any], graph: Graph) -> RunState:
@@ -83,46 +67,50 @@ def node_state(row: list[Any]) -> NodeState:
     return NodeState(key, node_type, _NODE_STATUSES[status], *counters)
 
 
-async def save(connection: Connection, decision: Decision) -> None:
-    """Write the decision; every change names the state that it leaves.
+async def save(connection: Connection, decision: Decision, wanted: Iterable[NodeRef], *, commits: bool = False) -> Rows:
+    """Write the decision, and read how the nodes wanted ended and what they gave; `commits` ends the transaction.
 
-    Nothing is fetched, so that the statements and the commit travel together; a row in another state ends the
-    transaction as a serialization failure.
+    Every change names the state that it leaves: a row in another one ends the transaction as a serialization failure.
     """
     for run in decision.runs.values():
         run.seq += 1
+    calls = _changes(decision) if decision.runs else []
+    references = [{"run_id": run_id, "node_key": key} for run_id, key in wanted]
+    if references:
+        calls.append(Call("load_outputs", (as_json(references),)))
+    if not calls and not commits:
+        return []
+    found = await execute_together(connection, calls, commits=commits)
+    return found[-1] if references else []
+
+
+def _changes(decision: Decision) -> list[Call]:
+    calls = []
     payloads = [
         {"run_id": outcome.run_id, "node_key": outcome.node_key, "body": outcome.payload}
         for outcome in decision.attempts
         if outcome.payload is not None
     ]
     if payloads:
-        await connection.execute(
-            "INSERT INTO runs.payloads (run_id, node_key, body) "
-            "SELECT run_id, node_key, body::json "
-            "FROM json_to_recordset(%s::json) AS new (run_id uuid, node_key text, body text)",
-            (as_json(payloads),),
-        )
-    await connection.execute(query("save_decision"), _parameters(decision), prepare=True)
-    if decision.ended:
-        ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
-        if ended:
-            await close_nodes(connection, ended)
+        calls.append(Call("save_payloads", (as_json(payloads),)))
+    calls.append(Call("save_decision", _parameters(decision)))
+    ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
+    return [*calls, *closing(ended)] if ended else calls
 
 
-async def close_nodes(connection: Connection, run_ids: Sequence[RunId]) -> None:
+def closing(run_ids: Sequence[RunId]) -> list[Call]:
     """Their runs have ended: what is running is cancelled, what is pending is skipped."""
-    await connection.execute(query("record_cancelled_attempts"), (list(run_ids),))
-    await connection.execute(query("close_nodes"), (list(run_ids),))
+    ids = id_array(run_ids)
+    return [Call("record_cancelled_attempts", (ids,)), Call("close_nodes", (ids,))]
 
 
-def _parameters(decision: Decision) -> dict[str, str | int]:
-    return {
-        "nodes": as_json([_node_row(change) for change in decision.changes.values()]),
-        "runs": as_json([_run_row(decision, run) for run in decision.runs.values()]),
-        "node_count": len(decision.changes),
-        "run_count": len(decision.runs),
-    }
+def _parameters(decision: Decision) -> tuple[str | int, ...]:
+    return (
+        as_json([_node_row(change) for change in decision.changes.values()]),
+        as_json([_run_row(decision, run) for run in decision.runs.values()]),
+        len(decision.changes),
+        len(decision.runs),
+    )
 
 
 def _node_row(change: NodeChange) -> dict[str, Any]:
@@ -170,9 +158,3 @@ def _run_row(decision: Decision, run: RunState) -> dict[str, Any]:
 
 def lanes_json(lanes: Mapping[str, Lane]) -> dict[str, list[int]]:
     return {kind: [lane.running, lane.waiting] for kind, lane in lanes.items() if lane.running or lane.waiting}
-
-
-async def ask_outputs(connection: Connection, wanted: Iterable[NodeRef]) -> AsyncCursor[dict[str, Any]]:
-    """How these nodes ended, and what they gave; to be fetched when the pipeline has ended."""
-    rows = [{"run_id": run_id, "node_key": key} for run_id, key in wanted]
-    return await connection.execute(query("load_outputs"), (as_json(rows),), prepare=True)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from services.coordinator.state import RunId
-from services.coordinator.store.queries import query
+from services.coordinator.store.together import execute
 from shared.postgres import Connection, as_json
 
 
@@ -17,10 +17,8 @@ async def insert_runs(
 ) -> dict[RunId, datetime | None]:
     """Insert the runs that are not there yet, with their nodes; returns when each of those began, None when held."""
     sizes = [{"node_type": kind, "size": size} for kind, size in windows.items()]
-    cursor = await connection.execute(
-        query("insert_runs"), {"runs": as_json(runs), "windows": as_json(sizes)}, prepare=True
-    )
-    return {row["id"]: row["started_at"] for row in await cursor.fetchall()}
+    rows = await execute(connection, "insert_runs", as_json(runs), as_json(sizes))
+    return {row["id"]: row["started_at"] for row in rows}
 
 
 async def find_by_id(connection: Connection, run_ids: Iterable[RunId]) -> list[dict[str, Any]]:

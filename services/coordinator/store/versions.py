@@ -47,6 +47,5 @@ async def load_facts(connection: Connection, run_ids: Iterable[str]) -> list[dic
         "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[]) "
         "AND version_id IS NOT NULL AND started_at IS NOT NULL",
         (list(run_ids),),
-        prepare=True,
     )
     return await cursor.fetchall()

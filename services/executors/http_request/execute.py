@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Collection
 from typing import Any
 
 import httpx
 import orjson
 
 from services.executors.http_request.config import HttpRequestConfig
-from services.executors.http_request.redirects import next_request
+from services.executors.http_request.redirects import MOST_REDIRECTS, next_request
+from services.executors.kit.credentials import blot_out, credentials_of
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
-from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
 from services.executors.kit.outbound import (
     CONNECT_TIMEOUT_S,
-    as_node_error,
     check_encoding,
     check_url,
+    exchange,
     retry_after_s,
     shown_url,
 )
@@ -56,7 +57,7 @@ class HttpRequest:
             raise TransientNodeError("timed_out", message) from error
         context.metadata["http_status"] = response.status_code
         context.metadata["bytes"] = len(body)
-        raise_for_status(response, body)
+        raise_for_status(response, body, credentials_of(request, response.request))
         return {
             "status": response.status_code,
             "headers": _headers(response),
@@ -66,18 +67,14 @@ class HttpRequest:
     async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         """The answer after at most three redirects, each checked as the first request was."""
         first = request
-        for hop in range(4):
-            try:
-                response = await self._client.send(request, stream=True)
-                try:
-                    body = await _read(response, first.url)
-                finally:
-                    await response.aclose()
-            except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL, UnicodeError) as error:
-                # UnicodeError: a redirect to a host that is not a name; httpx reads it even if it is not followed.
-                raise as_node_error(error, request.url) from error
+
+        async def read(response: httpx.Response) -> bytes:
+            return await _read(response, first.url)
+
+        for hop in range(MOST_REDIRECTS + 1):
+            response, body = await exchange(self._client, request, read)
             if not response.has_redirect_location or request.method not in ("GET", "POST"):
-                return response, body
+                break
             request = next_request(self._client, request, response, hop)
         return response, body
 
@@ -143,13 +140,14 @@ async def _read(response: httpx.Response, url: httpx.URL) -> bytes:
     return b"".join(parts)
 
 
-def raise_for_status(response: httpx.Response, body: bytes) -> None:
-    """Raises NodeError for 4xx and 5xx, and for a redirect that was not followed."""
+def raise_for_status(response: httpx.Response, body: bytes, credentials: Collection[str] = ()) -> None:
+    """Raises NodeError for 4xx and 5xx, and for a redirect that was not followed; its words hold no credential."""
     status = response.status_code
     if status < 300 or status == 304:
         return
     where = shown_url(response.request.url)
-    text = body[:TEXT_SHOWN].decode(errors="replace").strip()
+    # Blotted out before it is cut: a part of a credential would not be found.
+    text = blot_out(body.decode(errors="replace"), credentials).strip()[:TEXT_SHOWN]
     message = f"{where} answered {status}{': ' + text if text else ''}"
     error: NodeError
     if status >= 500 or status in TRANSIENT_STATUSES:

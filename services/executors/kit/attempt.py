@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -33,8 +32,7 @@ MOST_DELIVERIES = 5
 EmitTokens = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """Work that was read, with its templates parsed."""
 
     ready: NodeReady
@@ -72,7 +70,7 @@ class Attempts:
             config = compile_cached(ready.config, self._type.config_schema)
         except ConfigProblems as error:
             raise PermanentNodeError("template_error", str(error)) from error
-        scope = Scope(inputs or NodeInputs(), str(ready.run_id), ready.run_started_at)
+        scope = Scope(inputs or NodeInputs(), ready.run_id, ready.run_started_at)
         return Prepared(ready, config, scope)
 
     async def run(self, prepared: Prepared) -> bytes:
@@ -93,13 +91,10 @@ class Attempts:
     async def run_fast(self, prepared: Prepared) -> bytes:
         """As `run`, for what neither waits nor renders in a child: no timer is needed."""
         with attempting(prepared.ready):
-            return await self._run_fast(prepared)
-
-    async def _run_fast(self, prepared: Prepared) -> bytes:
-        started_at = self._clock.now()
-        context = self._context(prepared.ready)
-        outcome = await self._outcome(prepared, context)
-        return self.result(prepared.ready, outcome, started_at, context.metadata)
+            started_at = self._clock.now()
+            context = self._context(prepared.ready)
+            outcome = await self._outcome(prepared, context)
+            return self.result(prepared.ready, outcome, started_at, context.metadata)
 
     async def _outcome(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
         try:
@@ -141,7 +136,7 @@ class Attempts:
 
     def _context(self, ready: NodeReady) -> NodeContext:
         return NodeContext(
-            run_id=str(ready.run_id),
+            run_id=ready.run_id,
             node_key=ready.node_key,
             attempt=ready.attempt,
             emit_tokens=self._emit_tokens(ready) if self._emit_tokens is not None else None,

@@ -1,4 +1,4 @@
-"""Renders templates that may cost too much in a child process, which the kernel ends after a second."""
+"""Renders templates that may cost too much in a child process, which the kernel ends after a second of its work."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 import orjson
 
+from services.executors.kit.errors import TransientNodeError
 from shared.templates.render import TemplateRenderError
 from shared.templates.scope import Scope
 
-#: The kernel ends a render after so long, even inside C code.
+#: The kernel ends a render after so much time on a processor, even inside C code. A machine that has none to give
+#: would fail good templates by any other clock.
 RENDER_LIMIT_S = 1.0
-#: The parent's own limit, for a child that the kernel did not end; a new child needs time to begin.
-ANSWER_LIMIT_S = RENDER_LIMIT_S + 4.0
+#: A child that has said nothing for so long is no fault of the template: it had no turn, or hangs.
+ANSWER_LIMIT_S = 30.0
 #: A child that had nothing to do for so long is ended.
 IDLE_S = 60.0
 #: Bytes before a message that say how long it is.
@@ -37,7 +39,7 @@ class RenderPool:
         self._children = list(self._free._queue)  # type: ignore[attr-defined]  # all are free now
 
     async def render(self, config: dict[str, Any], config_schema: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        """The rendered config; raises TemplateRenderError."""
+        """The rendered config; raises TemplateRenderError, or TransientNodeError when nothing came for very long."""
         request = {
             "config": config,
             "config_schema": config_schema,
@@ -80,7 +82,11 @@ class _Child:
                 await process.stdin.drain()
                 size = int.from_bytes(await process.stdout.readexactly(LENGTH))
                 answer: dict[str, Any] = orjson.loads(await process.stdout.readexactly(size))
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+        except TimeoutError as error:
+            await self.end()
+            message = f"The template was not rendered within {ANSWER_LIMIT_S:g} s; the worker's machine is overloaded."
+            raise TransientNodeError("render_timed_out", message) from error
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
             await self.end()
             raise TemplateRenderError(TOO_EXPENSIVE, "template_too_expensive") from error
         except asyncio.CancelledError:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import time
 
-from nats.aio.msg import Msg
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-from shared.bus.pull import deliveries, sent_at_ns
-from shared.metrics import COARSE_BUCKETS
+from shared.bus.pull import Delivery
+from shared.metrics import COARSE_BUCKETS, HotHistogram
 
-NODE_SECONDS = Histogram(
-    "pipewright_node_seconds",
-    "One attempt, from its start to its end",
-    ["node_type"],
-    buckets=COARSE_BUCKETS,
+NODE_SECONDS = HotHistogram(
+    "pipewright_node_seconds", "One attempt, from its start to its end", "node_type", COARSE_BUCKETS
 )
-QUEUE_SECONDS = Histogram(
+QUEUE_SECONDS = HotHistogram(
     "pipewright_queue_seconds",
     "From the moment that work was sent out to the moment that a worker took it",
-    ["node_type"],
-    buckets=COARSE_BUCKETS,
+    "node_type",
+    COARSE_BUCKETS,
 )
 NODES_DONE = Counter("pipewright_nodes_done", "Attempts that ended in a worker", ["node_type", "outcome"])
 SLOTS = Gauge("pipewright_slots", "Pieces of work that the worker does at the same time", ["node_type"])
@@ -38,10 +34,10 @@ class NodeMetrics:
         self._seconds = NODE_SECONDS.labels(node_type)
         self._queue = QUEUE_SECONDS.labels(node_type)
 
-    def taken(self, message: Msg) -> None:
+    def taken(self, delivery: Delivery) -> None:
         """Not when it was delivered before: it waited for the worker that had it."""
-        if deliveries(message) == 1:
-            self._queue.observe(max(0.0, (time.time_ns() - sent_at_ns(message)) / 1e9))
+        if delivery.times == 1:
+            self._queue.observe(max(0.0, (time.time_ns() - delivery.sent_at_ns) / 1e9))
 
     def done(self, outcome: str, seconds: float) -> None:
         self._done[outcome].inc()

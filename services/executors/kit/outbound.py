@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TypeVar
 
 import httpx
 
 from services.executors.kit.addresses import AllowedAddresses
+from services.executors.kit.credentials import blot_out, credentials_of
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.transport import GuardedTransport
 
+Read = TypeVar("Read")
+
 CONNECT_TIMEOUT_S = 10.0
+#: Nobody is waited for longer, whatever it asks.
+MOST_RETRY_AFTER_S = 3600.0
 #: What an answer's body may be packed with.
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
@@ -58,23 +68,52 @@ def check_encoding(response: httpx.Response) -> None:
         )
 
 
-def as_node_error(error: Exception, url: httpx.URL) -> PermanentNodeError | TransientNodeError:
-    """A failure on the way, in words."""
-    where = shown_url(url)
+async def exchange(
+    client: httpx.AsyncClient, request: httpx.Request, read: Callable[[httpx.Response], Awaitable[Read]]
+) -> tuple[httpx.Response, Read]:
+    """One request, and what `read` makes of its answer's body; raises NodeError when either fails on the way."""
+    try:
+        response = await client.send(request, stream=True)
+        try:
+            return response, await read(response)
+        finally:
+            await response.aclose()
+    except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL, UnicodeError) as error:
+        # UnicodeError: a redirect to a host that is not a name; httpx reads it even if it is not followed.
+        raise as_node_error(error, request) from error
+
+
+def as_node_error(error: Exception, request: httpx.Request) -> PermanentNodeError | TransientNodeError:
+    """A failure on the way, in words; a client's words may quote what the other side sent."""
+    where, words = shown_url(request.url), blot_out(str(error), credentials_of(request))
     if isinstance(error, AddressRefusedError):
-        return PermanentNodeError("address_refused", f"{where} was refused: {error}")
+        return PermanentNodeError("address_refused", f"{where} was refused: {words}")
     if isinstance(error, httpx.LocalProtocolError):
-        return PermanentNodeError("invalid_request", f"Nothing was sent to {where}: {error}. Check its headers.")
+        return PermanentNodeError("invalid_request", f"Nothing was sent to {where}: {words}. Check its headers.")
     if isinstance(error, httpx.TimeoutException):
-        return TransientNodeError("timed_out", f"{where} did not answer in time: {error}")
+        return TransientNodeError("timed_out", f"{where} did not answer in time: {words}")
     if isinstance(error, httpx.ConnectError):
         return TransientNodeError(
-            "unreachable", f"{where} could not be reached: {error}. Check the address and that it is up."
+            "unreachable", f"{where} could not be reached: {words}. Check the address and that it is up."
         )
-    return TransientNodeError("connection_failed", f"The exchange with {where} broke off: {error}")
+    return TransientNodeError("connection_failed", f"The exchange with {where} broke off: {words}")
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """The seconds of a Retry-After header, if it has them."""
-    value = response.headers.get("retry-after", "")
-    return min(float(value), 3600.0) if value.isascii() and value.isdigit() else None
+    """How long a Retry-After header asks to wait: seconds, or a date, by the other side's clock if it tells."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), MOST_RETRY_AFTER_S)
+    until = _date(value)
+    if until is None:
+        return None
+    now = _date(response.headers.get("date", "")) or datetime.now(UTC)
+    return min(max(0.0, math.ceil((until - now).total_seconds())), MOST_RETRY_AFTER_S)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -8,12 +8,10 @@ from typing import Any
 import orjson
 
 from services.executors.kit.errors import PermanentNodeError
-from shared.storable import holds_zero_character
+from shared.storable import DEPTH_LIMIT, TOO_DEEP, holds_zero_character
 
 #: The most that an output may have; the coordinator holds the same limit.
 OUTPUT_LIMIT = 16 * 1024 * 1024
-#: Lists and objects inside each other; messages around it add some, and readers of JSON stop at about 200.
-DEPTH_LIMIT = 100
 #: What travels inside the result; more goes through `transfers`.
 INLINE_LIMIT = 256 * 1024
 
@@ -45,6 +43,6 @@ def _check(value: Any, depth: int) -> None:
             raise _unstorable("a number that JSON does not know (NaN or infinity)")
     elif isinstance(value, dict | list | tuple):
         if depth > DEPTH_LIMIT:
-            raise _unstorable(f"more than {DEPTH_LIMIT} lists and objects inside each other")
+            raise _unstorable(TOO_DEEP)
         for item in value.values() if isinstance(value, dict) else value:
             _check(item, depth + 1)

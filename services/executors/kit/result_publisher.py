@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from nats.aio.msg import Msg
@@ -25,8 +24,7 @@ IN_FLIGHT = 4
 TRY_AGAIN_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A piece of work that is done; without a body when nobody wants the result."""
 
     message: Msg

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import httpx
@@ -13,15 +13,18 @@ from opentelemetry.trace import Span, SpanKind
 from shared.contracts.nodes import NodeReady
 from shared.tracing import TRACEPARENT, Attributes, begin, fail, is_traced, traceparent_of, within
 
+_UNTRACED = nullcontext()
+
+
+def attempting(ready: NodeReady) -> AbstractContextManager[None]:
+    """One attempt, under its run's span; what is called meanwhile stands under it."""
+    return _attempting(ready) if is_traced() else _UNTRACED
+
 
 @contextmanager
-def attempting(ready: NodeReady) -> Iterator[None]:
-    """One attempt, under its run's span; what is called meanwhile stands under it."""
-    if not is_traced():
-        yield
-        return
+def _attempting(ready: NodeReady) -> Iterator[None]:
     attributes: Attributes = {
-        "pipewright.run_id": str(ready.run_id),
+        "pipewright.run_id": ready.run_id,
         "pipewright.node_key": ready.node_key,
         "pipewright.node_type": ready.node_type,
         "pipewright.attempt": ready.attempt,

@@ -21,7 +21,7 @@ from services.executors.kit.node_type import NodeType
 from services.executors.kit.result_publisher import Finished, ResultPublisher
 from shared.bus.dead_letters import park
 from shared.bus.publish import Publisher
-from shared.bus.pull import Pull, deliveries
+from shared.bus.pull import Pull, delivery_of
 from shared.clock import Clock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
@@ -78,27 +78,28 @@ class Worker:
 
     async def _loop(self) -> None:
         while messages := await self.pull.take(FAST_BATCH):
-            finished = [done for message in messages if (done := await self._take(message)) is not None]
+            is_told = log.isEnabledFor(DEBUG)
+            finished = [done for message in messages if (done := await self._take(message, is_told)) is not None]
             if finished:
                 self._results.put(finished)
             # A batch of fast work never waits; let the loops beside this one have their turn.
             await asyncio.sleep(0)
 
-    async def _take(self, message: Msg) -> Finished | None:
+    async def _take(self, message: Msg, is_told: bool) -> Finished | None:
         """Run fast work on the spot; begin a task for all other. None while the work goes on."""
         try:
             ready = NodeReady.model_validate_json(message.data)
         except ValidationError as error:
             await park(self._jetstream, "node_ready", message.subject, str(error), message.data)
             return Finished(message, None)
-        if str(ready.run_id) in self._ended_runs:
+        if ready.run_id in self._ended_runs:
             return Finished(message, None)
-        self._attempts.metrics.taken(message)
-        if log.isEnabledFor(DEBUG):
-            log.debug("work was taken", run_id=str(ready.run_id), node_key=ready.node_key, attempt=ready.attempt)
-        delivered = deliveries(message)
-        if delivered > MOST_DELIVERIES:
-            return Finished(message, self._result(ready, worker_died(delivered)))
+        if is_told:
+            log.debug("work was taken", run_id=ready.run_id, node_key=ready.node_key, attempt=ready.attempt)
+        delivery = delivery_of(message)
+        self._attempts.metrics.taken(delivery)
+        if delivery.times > MOST_DELIVERIES:
+            return Finished(message, self._result(ready, worker_died(delivery.times)))
         if ready.inputs is not None and self._type.is_fast:
             try:
                 prepared = await self._attempts.prepare(ready)
@@ -113,7 +114,7 @@ class Worker:
         return self._attempts.result(ready, outcome, self._clock.now(), {})
 
     def _begin(self, message: Msg, ready: NodeReady) -> None:
-        held = Held(message, str(ready.run_id), ready.node_key, ready.attempt, self._clock.now())
+        held = Held(message, ready.run_id, ready.node_key, ready.attempt, self._clock.now())
         self._beats.add(held)
         held.task = asyncio.create_task(self._work(held, ready))
 

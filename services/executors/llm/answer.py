@@ -71,14 +71,14 @@ class Answer:
         }
 
     def _counted_usage(self) -> dict[str, Any]:
-        """Tokens as the provider counts them, and the cost if it names one; None where it is silent."""
+        """Tokens as the provider counts them, and the cost if it names one; None where it names no number."""
         usage = self._usage or {}
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        total = usage.get("total_tokens")
-        if total is None and isinstance(prompt, int) and isinstance(completion, int):
-            total = prompt + completion
-        counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
-        return counted | ({"cost": usage["cost"]} if usage.get("cost") is not None else {})
+        names = ("prompt_tokens", "completion_tokens", "total_tokens")
+        counted = {name: usage[name] if isinstance(usage.get(name), int) else None for name in names}
+        prompt, completion = counted["prompt_tokens"], counted["completion_tokens"]
+        if usage.get("total_tokens") is None and prompt is not None and completion is not None:
+            counted["total_tokens"] = prompt + completion
+        return counted | ({"cost": usage["cost"]} if isinstance(usage.get("cost"), int | float) else {})
 
 
 def _parse(data: bytes) -> dict[str, Any]:

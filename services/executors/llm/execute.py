@@ -9,9 +9,8 @@ import httpx
 import orjson
 
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
-from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import as_node_error, check_encoding, retry_after_s
+from services.executors.kit.outbound import CONNECT_TIMEOUT_S, check_encoding, exchange, retry_after_s
 from services.executors.llm.answer import Answer
 from services.executors.llm.config import LlmConfig
 from services.executors.llm.metrics import cost_usd, count_answer, count_refusal
@@ -41,18 +40,13 @@ class Llm:
         provider = self._providers.find(config.provider)
         model = self._providers.model_of(provider, config.model)
         context.metadata |= {"provider": provider.name, "model": model}
-        url = httpx.URL(f"{provider.base_url}/chat/completions")
         answer = Answer(context.emit_tokens)
         try:
-            await self._ask(url, provider, request_body(config, model), answer)
+            await self._ask(provider, request_body(config, model), answer)
             output = answer.output(model)
-        except (httpx.HTTPError, AddressRefusedError, UnicodeError) as error:
-            refused = as_node_error(error, url)
-            count_refusal(model, refused.code)
-            raise refused from error
         except NodeError as error:
             count_refusal(model, error.code)
-            error.message = provider.without_key(error.message)[:MESSAGE_SHOWN]
+            error.message = provider.without_credentials(error.message)[:MESSAGE_SHOWN]
             error.args = (error.message,)
             raise
         cost = cost_usd(output["usage"], self._prices.get(model))
@@ -62,24 +56,32 @@ class Llm:
             context.metadata["cost_usd"] = cost
         return output
 
-    async def _ask(self, url: httpx.URL, provider: Provider, body: bytes, answer: Answer) -> None:
+    async def _ask(self, provider: Provider, body: bytes, answer: Answer) -> None:
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
         if provider.key is not None:
             headers["authorization"] = f"Bearer {provider.key.get_secret_value()}"
-        # The attempt's own timeout ends a stream that goes on for ever; this one ends silence.
-        async with self._client.stream(
-            "POST", url, content=body, headers=headers, timeout=httpx.Timeout(600.0, connect=10.0)
-        ) as response:
+        url = f"{provider.base_url}/chat/completions"
+
+        async def read(response: httpx.Response) -> None:
             check_encoding(response)
             if response.status_code >= 300:
                 raise refusal(response, provider, (await _whole(response)).decode(errors="replace"))
-            if "text/event-stream" in response.headers.get("content-type", ""):
-                async for line in _lines(response):
-                    answer.read_line(line)
-                    if answer.size > ANSWER_LIMIT:
-                        raise _too_large()
-            else:
-                answer.read_whole(await _whole(response))
+            await _read(response, answer)
+
+        # The attempt's own timeout ends a stream that goes on for ever; this one ends silence.
+        timeout = httpx.Timeout(600.0, connect=CONNECT_TIMEOUT_S)
+        request = self._client.build_request("POST", url, content=body, headers=headers, timeout=timeout)
+        await exchange(self._client, request, read)
+
+
+async def _read(response: httpx.Response, answer: Answer) -> None:
+    if "text/event-stream" not in response.headers.get("content-type", ""):
+        answer.read_whole(await _whole(response))
+        return
+    async for line in _lines(response):
+        answer.read_line(line)
+        if answer.size > ANSWER_LIMIT:
+            raise _too_large()
 
 
 async def _whole(response: httpx.Response) -> bytes:
@@ -134,7 +136,7 @@ def request_body(config: LlmConfig, model: str) -> bytes:
 def refusal(response: httpx.Response, provider: Provider, text: str) -> NodeError:
     """What the provider's status means, and what to do."""
     status = response.status_code
-    said = provider.without_key(_message_of(text))[:TEXT_SHOWN]
+    said = provider.without_credentials(_message_of(text))[:TEXT_SHOWN]
     if status in (401, 403):
         hint = f" Check {provider.key_variable} on the llm worker." if provider.key_variable else ""
         return PermanentNodeError("provider_refused", f"Provider '{provider.name}' answered {status}: {said}.{hint}")

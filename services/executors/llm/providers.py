@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import httpx
 from pydantic import SecretStr
 
+from services.executors.kit.credentials import blot_out, credentials_of_url
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.settings import ExecutorSettings
 from shared.settings import SettingsError, describe
@@ -22,9 +24,10 @@ class Provider:
     key_variable: str | None = None
     default_model: str | None = None
 
-    def without_key(self, text: str) -> str:
-        """What a provider said, which may quote the key."""
-        return text.replace(self.key.get_secret_value(), "***") if self.key is not None else text
+    def without_credentials(self, text: str) -> str:
+        """What a provider said, which may quote the key or what stands in its URL."""
+        keys = [self.key.get_secret_value()] if self.key is not None else []
+        return blot_out(text, [*keys, *credentials_of_url(httpx.URL(self.base_url))])
 
 
 def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:

@@ -11,9 +11,8 @@ import httpx
 from services.executors.http_request.config import HttpRequestConfig
 from services.executors.http_request.execute import build_request
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
-from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import as_node_error, retry_after_s, shown_url
+from services.executors.kit.outbound import exchange, retry_after_s, shown_url
 from services.executors.webhook.config import WebhookConfig
 
 #: For the whole exchange.
@@ -37,7 +36,7 @@ class SendWebhook:
         request = _request(self._client, config)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                response = await self._exchange(request)
+                response, _ = await exchange(self._client, request, _read_some)
         except TimeoutError as error:
             message = f"{shown_url(request.url)} did not answer within {TIMEOUT_S:g} s."
             raise TransientNodeError("timed_out", message) from error
@@ -54,22 +53,14 @@ class SendWebhook:
                 "It is signed anew and sent again.",
             )
 
-    async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        try:
-            response = await self._client.send(request, stream=True)
-            try:
-                size = 0
-                # Raw: nothing is unpacked only to be thrown away.
-                async for part in response.aiter_raw():
-                    size += len(part)
-                    if size > READ_LIMIT:
-                        break
-            finally:
-                await response.aclose()
-        except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL, UnicodeError) as error:
-            # UnicodeError: a redirect to a host that is not a name; httpx reads it even if it is not followed.
-            raise as_node_error(error, request.url) from error
-        return response
+
+async def _read_some(response: httpx.Response) -> None:
+    """Raw: nothing is unpacked only to be thrown away."""
+    size = 0
+    async for part in response.aiter_raw():
+        size += len(part)
+        if size > READ_LIMIT:
+            break
 
 
 def _request(client: httpx.AsyncClient, config: WebhookConfig) -> httpx.Request:

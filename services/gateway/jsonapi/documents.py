@@ -96,8 +96,7 @@ class _Drawing:
 
 
 def _attributes(whole: JsonObject, resource: Resource, shown: frozenset[str] | None) -> JsonObject:
-    elsewhere = {"id", resource.owner, *resource.told}
-    elsewhere |= {relation.field for relation in resource.relations.values() if not isinstance(relation, Linked)}
+    elsewhere = resource.elsewhere
     named = {resource.renamed.get(name, name): value for name, value in whole.items() if name not in elsewhere}
     return {name: value for name, value in named.items() if shown is None or name in shown}
 

@@ -20,13 +20,16 @@ from services.gateway.jsonapi.places import Place, place_of
 from services.gateway.jsonapi.queries import Wish, read_query
 from services.gateway.jsonapi.refusals import NotAcceptableError
 from services.gateway.jsonapi.requests import flat_body
-from services.gateway.jsonapi.resources import PIPELINES, PREFIX
+from services.gateway.jsonapi.resources import PIPELINES
 from services.gateway.problems import MEDIA_TYPE as PROBLEM
 from services.gateway.problems import on_fault, problem_response
+from shared.contracts.rest import PREFIX
 from shared.errors import ServiceError
 
 #: Bytes; from here on a translation may take longer than others should wait for the event loop.
 LARGE = 128 * 1024
+#: Of what kind a body would be says nothing where none is read.
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 TRANSLATED = frozenset({negotiation.FLAT_MEDIA_TYPE, PROBLEM})
 
 
@@ -79,11 +82,13 @@ class Exchange:
         except NotAcceptableError:
             self._is_asked_for = True  # it does speak JSON:API, and is told so in it
             raise
-        self._is_brought = negotiation.brings_document(headers.get("content-type"))
+        if self.scope["method"] in WITH_BODY:
+            self._is_brought = negotiation.brings_document(headers.get("content-type"))
         if self._is_asked_for:
             self._wish = read_query(self._query, self._place)
             self._origin = Origin(names=self._wish.names)
-            self.scope = {**self.scope, "query_string": self._wish.flat_query.encode()}
+            # In place, since whoever counts requests reads the route from this scope afterwards.
+            self.scope["query_string"] = self._wish.flat_query.encode()
 
     async def receive(self) -> Message:
         """The body as the routes know it. It is read when a route wants it, so never before the key was checked."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.gateway.jsonapi.resources import BY_COLLECTION, PIPELINES, PREFIX, RUNS, WEBHOOK_DELIVERIES, Resource
+from services.gateway.jsonapi.resources import BY_COLLECTION, PIPELINES, RUNS, WEBHOOK_DELIVERIES, Resource
+from shared.contracts.rest import PREFIX
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
+from shared.contracts.edits import edge_id
 from shared.contracts.message import JsonObject
+from shared.contracts.rest import PREFIX
 
-#: What all paths of the interface begin with.
-PREFIX = "/api/v3"
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -77,13 +77,19 @@ class Resource:
     order: str | None = None
     is_paged: bool = True
 
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """Flat fields that are no attributes: they stand in the id, in `meta`, or are relationships."""
+        related = {relation.field for relation in self.relations.values() if not isinstance(relation, Linked)}
+        return frozenset({"id", *filter(None, [self.owner]), *self.told, *related})
+
     def completed(self, flat: JsonObject, owner: str | None) -> JsonObject:
         """The flat fields with those that a part of a larger answer leaves out."""
         whole = dict(flat)
         if self.owner is not None and owner is not None:
             whole.setdefault(self.owner, owner)
         if self.type == "edges":
-            whole.setdefault("id", ".".join(filter(None, (flat["source"], flat["target"], flat.get("branch")))))
+            whole.setdefault("id", edge_id(flat["source"], flat["target"], flat.get("branch")))
         return whole
 
     def id_of(self, whole: JsonObject) -> str:

@@ -12,7 +12,8 @@ from fastapi.responses import StreamingResponse
 
 from services.gateway.access import Scope, needs
 from services.gateway.keys import UnauthorizedError
-from services.gateway.openapi import Answers, answers
+from services.gateway.openapi.answers import Answers
+from services.gateway.openapi.streams import MEDIA_TYPE, pipeline_stream, run_stream
 from services.gateway.sse import RunStream, pipeline_events
 from services.gateway.wiring import Wired, wiring_of
 from shared.contracts import subjects
@@ -24,8 +25,6 @@ from shared.errors import InvalidError, UnavailableError
 router = APIRouter(tags=["events"])
 
 READ = [needs(Scope.RUNS_READ)]
-MEDIA_TYPE = "text/event-stream"
-STREAM: Answers = answers(None) | {200: {"description": "Events as they come", "content": {MEDIA_TYPE: {}}}}
 NO_MORE: Answers = {204: {"description": "The run has ended and all of it was told; do not connect again"}}
 
 #: How often the key of a stream is checked again.
@@ -34,7 +33,7 @@ CHECK_S = 5.0
 LastEventId = Annotated[str | None, Header(max_length=20, description="The id that was told last")]
 
 
-@router.get("/pipeline_runs/{run_id}/events", dependencies=READ, responses=STREAM | NO_MORE)
+@router.get("/pipeline_runs/{run_id}/events", dependencies=READ, responses=run_stream() | NO_MORE)
 async def run_events(run_id: UUID, request: Request, wired: Wired, last_event_id: LastEventId = None) -> Response:
     """A run as it goes on: `snapshot`, then `change` and `token`, and `end` with its output when it has ended.
 
@@ -48,7 +47,7 @@ async def run_events(run_id: UUID, request: Request, wired: Wired, last_event_id
     return _streaming(request, stream.events())
 
 
-@router.get("/events", dependencies=READ, responses=STREAM)
+@router.get("/events", dependencies=READ, responses=pipeline_stream())
 async def all_events(
     request: Request,
     wired: Wired,

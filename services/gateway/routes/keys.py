@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.gateway.access import Scope, needs
 from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
 from services.gateway.bodies import read_object
-from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, answer
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.wiring import Wired, answer, location
 from shared.bus.rpc import invalid_body
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
@@ -23,35 +23,35 @@ ADMIN = [needs(Scope.ADMIN)]
 @router.post(
     "", dependencies=ADMIN, status_code=201, responses=answers(MadeApiKey, 201), openapi_extra=body_of(NewApiKey)
 )
-async def make_key(request: Request, wired: Wired) -> Response:
+async def create_api_key(request: Request, wired: Wired) -> Response:
     """Make a key. The answer shows it, and nothing ever does again; kept is its SHA-256 alone."""
     try:
         wanted = NewApiKey.model_validate(await read_object(request))
     except ValidationError as error:
         raise invalid_body(error) from error
     made = await wired.keys.make(wanted)
-    headers = {"location": f"/api/v3/api_keys/{made.id}", "cache-control": "no-store"}
+    headers = location("api_keys", made.id) | {"cache-control": "no-store"}
     return answer(made.model_dump(), 201, headers)
 
 
 @router.get("", dependencies=ADMIN, responses=answers(ApiKeyPage))
-async def list_keys(
+async def list_api_keys(
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[UUID | None, Query(description="The id that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterId = None,
 ) -> Response:
     """Keys, newest first, with those that expired or were revoked; without the keys themselves."""
     return answer((await wired.keys.page(limit, after)).model_dump())
 
 
 @router.get("/{key_id}", dependencies=ADMIN, responses=answers(ApiKey))
-async def get_key(key_id: UUID, wired: Wired) -> Response:
+async def get_api_key(key_id: UUID, wired: Wired) -> Response:
     """A key, without the key itself; `last_used_at` may be late by a minute."""
     return answer((await wired.keys.get(key_id)).model_dump())
 
 
 @router.delete("/{key_id}", dependencies=ADMIN, status_code=204, response_model=None, responses=answers(None, 204))
-async def revoke_key(key_id: UUID, wired: Wired) -> Response:
+async def revoke_api_key(key_id: UUID, wired: Wired) -> Response:
     """Revoke a key for ever: refused from now on, and within 5 seconds by every other gateway."""
     await wired.keys.revoke(key_id)
     return Response(status_code=204)

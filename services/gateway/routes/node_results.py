@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from services.gateway.access import Scope, needs
-from services.gateway.openapi import answers
+from services.gateway.openapi.answers import answers
+from services.gateway.routes.paging import AfterKey, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
 from shared.contracts.runs import NodeResultGet, NodeResultPage, NodeResultsList, NodeResultView
@@ -23,8 +24,8 @@ READ = [needs(Scope.RUNS_READ)]
 async def list_node_results(
     run_id: UUID,
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(max_length=63, description="The key that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterKey = None,
     status: NodeStatus | None = None,
 ) -> Response:
     """Node results in the order of the pipeline's document, with their attempts."""

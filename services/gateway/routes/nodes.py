@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_json
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, answer
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.routes.paging import AfterEdge, AfterKey, Limit
+from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
 from shared.contracts.edits import (
     EdgeCreate,
@@ -34,7 +35,6 @@ router = APIRouter(prefix="/pipelines/{pipeline}", tags=["nodes and edges"])
 READ = [needs(Scope.PIPELINES_READ)]
 WRITE = [needs(Scope.PIPELINES_WRITE)]
 
-Limit = Annotated[int, Query(ge=1, le=200)]
 NodeKeyPath = Annotated[str, Path(description="Key of the node", max_length=63)]
 EdgeIdPath = Annotated[str, Path(description="`source.target`, or `source.target.branch`", max_length=200)]
 
@@ -44,7 +44,7 @@ async def list_nodes(
     pipeline: str,
     wired: Wired,
     limit: Limit = 50,
-    after: Annotated[str | None, Query(max_length=63, description="The key that the last page ended with")] = None,
+    after: AfterKey = None,
 ) -> Response:
     """Nodes of the draft, by key."""
     wanted = NodesList(pipeline=pipeline, limit=limit, after=after)
@@ -52,14 +52,18 @@ async def list_nodes(
 
 
 @router.post(
-    "/nodes", status_code=201, dependencies=WRITE, responses=answers(NodeView, 201), openapi_extra=body_of(NodeDocument)
+    "/nodes",
+    status_code=201,
+    dependencies=WRITE,
+    responses=answers(NodeView, 201, refuses=["node_exists", "invalid_pipeline"]),
+    openapi_extra=body_of(NodeDocument),
 )
 async def create_node(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Add a node to the draft. References to nodes that are not upstream yet are told by validate and publish."""
     wanted = NodeCreate(pipeline=pipeline, node=await read_json(request), if_revision=if_revision)
     made = await wired.rpc.call_raw(subjects.NODES_CREATE, wanted)
-    place = f"/api/v3/pipelines/{made['pipeline_id']}/nodes/{made['key']}"
-    return answer(made, 201, {"location": place} | etag_of(made))
+    place = location("pipelines", made["pipeline_id"], "nodes", made["key"])
+    return answer(made, 201, place | etag_of(made))
 
 
 @router.get("/nodes/{key}", dependencies=READ, responses=answers(NodeView))
@@ -68,7 +72,12 @@ async def get_node(pipeline: str, key: NodeKeyPath, wired: Wired) -> Response:
     return _told(await wired.rpc.call_raw(subjects.NODES_GET, NodeGet(pipeline=pipeline, key=key)))
 
 
-@router.put("/nodes/{key}", dependencies=WRITE, responses=answers(NodeView), openapi_extra=body_of(NodeDocument))
+@router.put(
+    "/nodes/{key}",
+    dependencies=WRITE,
+    responses=answers(NodeView, refuses=["invalid_pipeline", "key_is_fixed"]),
+    openapi_extra=body_of(NodeDocument),
+)
 async def update_node(
     pipeline: str, key: NodeKeyPath, request: Request, wired: Wired, if_revision: IfRevision
 ) -> Response:
@@ -90,7 +99,7 @@ async def list_edges(
     pipeline: str,
     wired: Wired,
     limit: Limit = 50,
-    after: Annotated[str | None, Query(max_length=200, description="The id that the last page ended with")] = None,
+    after: AfterEdge = None,
 ) -> Response:
     """Edges of the draft, by id."""
     wanted = EdgesList(pipeline=pipeline, limit=limit, after=after)
@@ -98,14 +107,18 @@ async def list_edges(
 
 
 @router.post(
-    "/edges", status_code=201, dependencies=WRITE, responses=answers(EdgeView, 201), openapi_extra=body_of(EdgeDocument)
+    "/edges",
+    status_code=201,
+    dependencies=WRITE,
+    responses=answers(EdgeView, 201, refuses=["invalid_pipeline"]),
+    openapi_extra=body_of(EdgeDocument),
 )
 async def create_edge(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Add an edge to the draft."""
     wanted = EdgeCreate(pipeline=pipeline, edge=await read_json(request), if_revision=if_revision)
     made = await wired.rpc.call_raw(subjects.EDGES_CREATE, wanted)
-    place = f"/api/v3/pipelines/{made['pipeline_id']}/edges/{made['id']}"
-    return answer(made, 201, {"location": place} | etag_of(made))
+    place = location("pipelines", made["pipeline_id"], "edges", made["id"])
+    return answer(made, 201, place | etag_of(made))
 
 
 @router.get("/edges/{edge_id}", dependencies=READ, responses=answers(EdgeView))

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import DOCUMENT_LIMIT, read_json
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers, body_of, with_yaml
-from services.gateway.wiring import Wired, answer
+from services.gateway.openapi.answers import answers, body_of, with_yaml
+from services.gateway.openapi.examples import ARCHIVED, DOCUMENT, DRAFT, as_written
+from services.gateway.routes.paging import AfterSlug, Limit
+from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
 from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
@@ -33,6 +35,11 @@ router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 READ = [needs(Scope.PIPELINES_READ)]
 WRITE = [needs(Scope.PIPELINES_WRITE)]
 
+
+def to_yaml(document: Any) -> str:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
 #: Publishing a pipeline of 10,000 nodes takes about a second.
 EDIT_TIMEOUT_S = 60.0
 
@@ -40,8 +47,8 @@ EDIT_TIMEOUT_S = 60.0
 @router.get("", dependencies=READ, responses=answers(PipelinePage))
 async def list_pipelines(
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[str | None, Query(max_length=63, description="The slug that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterSlug = None,
     status: PipelineStatus | None = None,
 ) -> Response:
     """Pipelines by slug, without their nodes."""
@@ -50,7 +57,11 @@ async def list_pipelines(
 
 
 @router.post(
-    "", dependencies=WRITE, status_code=201, responses=answers(Pipeline, 201), openapi_extra=body_of(PipelineDocument)
+    "",
+    dependencies=WRITE,
+    status_code=201,
+    responses=answers(Pipeline, 201, example=DRAFT, refuses=["invalid_pipeline", "slug_taken", "another_body"]),
+    openapi_extra=body_of(PipelineDocument),
 )
 async def create_pipeline(
     request: Request,
@@ -61,10 +72,15 @@ async def create_pipeline(
     document = await read_json(request, DOCUMENT_LIMIT)
     wanted = PipelineCreate(document=document, idempotency_key=idempotency_key)
     made = await wired.rpc.call_raw(subjects.PIPELINES_CREATE, wanted, EDIT_TIMEOUT_S)
-    return answer(made, 201, {"location": f"/api/v3/pipelines/{made['id']}"} | etag_of(made))
+    return answer(made, 201, location("pipelines", made["id"]) | etag_of(made))
 
 
-@router.post("/apply", dependencies=WRITE, responses=answers(Applied), openapi_extra=body_of(PipelineDocument))
+@router.post(
+    "/apply",
+    dependencies=WRITE,
+    responses=answers(Applied, refuses=["invalid_pipeline", "pipeline_archived"]),
+    openapi_extra=body_of(PipelineDocument),
+)
 async def apply_pipeline(
     request: Request,
     wired: Wired,
@@ -88,7 +104,12 @@ async def get_pipeline(pipeline: str, wired: Wired) -> Response:
     return await _ask(wired, subjects.PIPELINES_GET, pipeline)
 
 
-@router.put("/{pipeline}", dependencies=WRITE, responses=answers(Pipeline), openapi_extra=body_of(PipelineDocument))
+@router.put(
+    "/{pipeline}",
+    dependencies=WRITE,
+    responses=answers(Pipeline, refuses=["slug_taken"]),
+    openapi_extra=body_of(PipelineDocument),
+)
 async def update_pipeline(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
     """Replace the draft; runs go on with the published version until the next publish."""
     document = await read_json(request, DOCUMENT_LIMIT)
@@ -104,13 +125,17 @@ async def delete_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) 
     return Response(status_code=204)
 
 
-@router.post("/{pipeline}/publish", dependencies=WRITE, responses=answers(Pipeline))
+@router.post("/{pipeline}/publish", dependencies=WRITE, responses=answers(Pipeline, refuses=["pipeline_archived"]))
 async def publish_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) -> Response:
     """Make an immutable version of the draft, which new runs use."""
     return await _ask(wired, subjects.PIPELINES_PUBLISH, pipeline, if_revision)
 
 
-@router.post("/{pipeline}/archive", dependencies=WRITE, responses=answers(Pipeline))
+@router.post(
+    "/{pipeline}/archive",
+    dependencies=WRITE,
+    responses=answers(Pipeline, example=ARCHIVED, refuses=["pipeline_not_published"]),
+)
 async def archive_pipeline(pipeline: str, wired: Wired, if_revision: IfRevision) -> Response:
     """Start no runs of it any more."""
     return await _ask(wired, subjects.PIPELINES_ARCHIVE, pipeline, if_revision)
@@ -123,7 +148,11 @@ async def validate_pipeline(pipeline: str, wired: Wired) -> Response:
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_VALIDATE, wanted, EDIT_TIMEOUT_S))
 
 
-@router.get("/{pipeline}/export", dependencies=READ, responses=with_yaml(answers(PipelineDocument)))
+@router.get(
+    "/{pipeline}/export",
+    dependencies=READ,
+    responses=with_yaml(answers(PipelineDocument), to_yaml(as_written(DOCUMENT))),
+)
 async def export_pipeline(
     pipeline: str,
     wired: Wired,
@@ -133,8 +162,7 @@ async def export_pipeline(
     wanted = PipelineGet(pipeline=pipeline)
     document = written(await wired.rpc.call_raw(subjects.PIPELINES_EXPORT, wanted, EDIT_TIMEOUT_S))
     if form == "yaml":
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-        return Response(text, media_type="application/yaml")
+        return Response(to_yaml(document), media_type="application/yaml")
     return answer(document)
 
 

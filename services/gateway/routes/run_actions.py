@@ -10,14 +10,19 @@ from pydantic import Field
 
 from services.gateway.access import Scope, caller_of, needs
 from services.gateway.bodies import read_model
-from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, answer
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.openapi.examples import CANCELLED, FAILED, STARTED
+from services.gateway.wiring import Wired, answer, location
 from shared.clock import new_id
 from shared.contracts import subjects
 from shared.contracts.message import Document
 from shared.contracts.runs import AuditTrail, Run, RunAudit, RunCancel, RunRelease, RunRetry, RunSettle
 
 router = APIRouter(prefix="/pipeline_runs/{run_id}", tags=["pipeline_runs"])
+
+
+#: What is refused in another state.
+NOT_NOW = ("transition_not_allowed",)
 
 
 class CancelRun(Document):
@@ -40,7 +45,7 @@ class RetryRun(Document):
     run_id: UUID | None = None
 
 
-@router.post("/start", dependencies=[needs(Scope.RUNS_START)], responses=answers(Run))
+@router.post("/start", dependencies=[needs(Scope.RUNS_START)], responses=answers(Run, example=STARTED, refuses=NOT_NOW))
 async def start_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     """Start a run that was made with `hold`."""
     wanted = RunRelease(run_id=run_id, actor=caller_of(request))
@@ -48,7 +53,10 @@ async def start_run(run_id: UUID, request: Request, wired: Wired) -> Response:
 
 
 @router.post(
-    "/cancel", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(CancelRun, False)
+    "/cancel",
+    dependencies=[needs(Scope.RUNS_CANCEL)],
+    responses=answers(Run, example=CANCELLED, refuses=NOT_NOW),
+    openapi_extra=body_of(CancelRun, False, example=CancelRun(reason="asked for by mistake")),
 )
 async def cancel_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     """Cancel a run: from the answer on, nothing of it is begun any more."""
@@ -58,14 +66,22 @@ async def cancel_run(run_id: UUID, request: Request, wired: Wired) -> Response:
 
 
 @router.post(
-    "/complete", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(SettleRun)
+    "/complete",
+    dependencies=[needs(Scope.RUNS_CANCEL)],
+    responses=answers(Run, refuses=NOT_NOW),
+    openapi_extra=body_of(SettleRun, example=SettleRun(reason="done elsewhere")),
 )
 async def complete_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     """End a run by hand as completed: what is done is its output, nothing more is begun."""
     return await _settle(run_id, request, wired, "completed")
 
 
-@router.post("/fail", dependencies=[needs(Scope.RUNS_CANCEL)], responses=answers(Run), openapi_extra=body_of(SettleRun))
+@router.post(
+    "/fail",
+    dependencies=[needs(Scope.RUNS_CANCEL)],
+    responses=answers(Run, example=FAILED, refuses=NOT_NOW),
+    openapi_extra=body_of(SettleRun, example=SettleRun(reason="the input was wrong")),
+)
 async def fail_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     """End a run by hand as failed; the reason is its error."""
     return await _settle(run_id, request, wired, "failed")
@@ -81,8 +97,8 @@ async def _settle(run_id: UUID, request: Request, wired: Wired, status: Literal[
     "/retry",
     status_code=202,
     dependencies=[needs(Scope.RUNS_START)],
-    responses=answers(Run, 202),
-    openapi_extra=body_of(RetryRun, False),
+    responses=answers(Run, 202, example=STARTED, refuses=[*NOT_NOW, "never_started"]),
+    openapi_extra=body_of(RetryRun, False, example=RetryRun(start_from="start")),
 )
 async def retry_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     """Run it again, as a new run of the same version with the same input."""
@@ -91,7 +107,7 @@ async def retry_run(run_id: UUID, request: Request, wired: Wired) -> Response:
         run_id=run_id, new_run_id=body.run_id or new_id(), start_from=body.start_from, actor=caller_of(request)
     )
     made = await wired.rpc.call_raw(subjects.RUNS_RETRY, wanted)
-    return answer(made, 202, {"location": f"/api/v3/pipeline_runs/{made['id']}"})
+    return answer(made, 202, location("pipeline_runs", made["id"]))
 
 
 @router.get("/audit", dependencies=[needs(Scope.RUNS_READ)], responses=answers(AuditTrail))

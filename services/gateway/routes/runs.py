@@ -10,8 +10,10 @@ from pydantic import AwareDatetime, Field
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
-from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, Wiring, answer
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.openapi.examples import STARTED, WHOLE_RUN
+from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
@@ -37,14 +39,28 @@ class Execute(Document):
     hold: bool = False
 
 
+#: Why a run may not start.
+REFUSES = (
+    "pipeline_not_published",
+    "pipeline_archived",
+    "another_body",
+    "invalid_input",
+    "invalid_schema",
+    "unstorable_input",
+    "input_too_large",
+    "overloaded",
+    "not_started",
+)
+
+
 @router.post(
     "/pipelines/{pipeline}/execute",
     dependencies=[needs(Scope.RUNS_START)],
     status_code=202,
-    responses=answers(Run, 202) | answers(Run, 200),
-    openapi_extra=body_of(Execute),
+    responses=answers(Run, 202, example=STARTED, refuses=REFUSES) | answers(Run, 200),
+    openapi_extra=body_of(Execute, example=Execute(input={"url": "https://example.org"})),
 )
-async def execute(
+async def execute_pipeline(
     pipeline: str,
     request: Request,
     wired: Wired,
@@ -74,20 +90,20 @@ async def execute(
 
 async def _accepted(wired: Wiring, started: RunStarted, wait: float | None) -> Response:
     """The run as it is; one found by its idempotency key may have ended long ago."""
-    location = {"location": f"/api/v3/pipeline_runs/{started.run_id}"}
+    place = location("pipeline_runs", started.run_id)
     try:
         run: Any = await wired.rpc.call_raw(subjects.RUNS_GET, RunGet(run_id=started.run_id), START_TIMEOUT_S)
     except UnavailableError:
-        return answer({"id": started.run_id, "status": started.status}, 202, location)
+        return answer({"id": started.run_id, "status": started.status}, 202, place)
     is_over = wait and RunStatus(run["status"]).is_final
-    return answer(run, 200 if is_over else 202, location)
+    return answer(run, 200 if is_over else 202, place)
 
 
 @router.get("/pipeline_runs", dependencies=[needs(Scope.RUNS_READ)], responses=answers(RunPage))
 async def list_runs(
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[UUID | None, Query(description="The id that the last page ended with")] = None,
+    limit: Limit = 50,
+    after: AfterId = None,
     status: RunStatus | None = None,
     pipeline_id: UUID | None = None,
     created_after: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
@@ -105,7 +121,7 @@ async def list_runs(
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 
 
-@router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run))
+@router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run, example=WHOLE_RUN))
 async def get_run(
     run_id: UUID,
     wired: Wired,

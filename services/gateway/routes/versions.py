@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi import answers
+from services.gateway.openapi.answers import answers
+from services.gateway.routes.paging import AfterNumber, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
 from shared.contracts.pipelines import Pipeline
@@ -33,10 +34,8 @@ Number = Annotated[int, Path(ge=1, le=2_147_483_647, description="Number of the 
 async def list_versions(
     pipeline: str,
     wired: Wired,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after: Annotated[
-        int | None, Query(ge=1, le=2_147_483_647, description="The number that the last page ended with")
-    ] = None,
+    limit: Limit = 50,
+    after: AfterNumber = None,
 ) -> Response:
     """Versions, newest first, without their documents."""
     wanted = VersionsList(pipeline=pipeline, limit=limit, after=after)
@@ -49,7 +48,11 @@ async def get_version(pipeline: str, number: Number, wired: Wired) -> Response:
     return answer(await wired.rpc.call_raw(subjects.VERSIONS_READ, VersionRead(pipeline=pipeline, number=number)))
 
 
-@router.post("/{number}/publish", dependencies=[needs(Scope.PIPELINES_WRITE)], responses=answers(Pipeline))
+@router.post(
+    "/{number}/publish",
+    dependencies=[needs(Scope.PIPELINES_WRITE)],
+    responses=answers(Pipeline, refuses=["pipeline_archived"]),
+)
 async def publish_version(pipeline: str, number: Number, wired: Wired, if_revision: IfRevision) -> Response:
     """Let new runs use this version again; the draft stays as it is."""
     wanted = VersionPublish(pipeline=pipeline, number=number, if_revision=if_revision)

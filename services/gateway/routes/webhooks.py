@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.gateway.access import Scope, needs
 from services.gateway.bodies import read_model
-from services.gateway.openapi import answers, body_of
-from services.gateway.wiring import Wired, Wiring, answer
+from services.gateway.openapi.answers import answers, body_of
+from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.contracts import subjects
 from shared.contracts.message import Document
 from shared.contracts.pipelines import Pipeline, PipelineGet
@@ -35,9 +35,6 @@ router = APIRouter(tags=["webhooks"])
 
 READ = [needs(Scope.RUNS_READ)]
 
-After = Annotated[UUID | None, Query(description="The id that the last page ended with")]
-Limit = Annotated[int, Query(ge=1, le=200)]
-
 
 class NewWebhook(Document):
     """Whom to tell."""
@@ -46,14 +43,17 @@ class NewWebhook(Document):
     url: WebhookUrl
 
 
+NEW_WEBHOOK = body_of(NewWebhook, example=NewWebhook(url="https://example.org/ends"))
+
+
 @router.post(
     "/pipelines/{pipeline}/webhooks",
     dependencies=[needs(Scope.PIPELINES_WRITE)],
     status_code=201,
-    responses=answers(MadeWebhook, 201),
-    openapi_extra=body_of(NewWebhook),
+    responses=answers(MadeWebhook, 201, refuses=["too_many_webhooks"]),
+    openapi_extra=NEW_WEBHOOK,
 )
-async def make_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -> Response:
+async def create_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -> Response:
     """Tell this URL of the end of every run of the pipeline. The answer alone shows the secret."""
     body = await read_model(request, NewWebhook)
     found = await wired.rpc.call(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline), Pipeline)
@@ -64,10 +64,10 @@ async def make_pipeline_webhook(pipeline: str, request: Request, wired: Wired) -
     "/pipeline_runs/{run_id}/webhooks",
     dependencies=[needs(Scope.RUNS_START)],
     status_code=201,
-    responses=answers(MadeWebhook, 201),
-    openapi_extra=body_of(NewWebhook),
+    responses=answers(MadeWebhook, 201, refuses=["too_many_webhooks"]),
+    openapi_extra=NEW_WEBHOOK,
 )
-async def make_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Response:
+async def create_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Response:
     """Tell this URL of the end of one run; at once, if it has ended already. The answer alone shows the secret."""
     body = await read_model(request, NewWebhook)
     return await _make(wired, WebhookCreate(run_id=run_id, url=body.url))
@@ -75,12 +75,12 @@ async def make_run_webhook(run_id: UUID, request: Request, wired: Wired) -> Resp
 
 async def _make(wired: Wiring, wanted: WebhookCreate) -> Response:
     made = await wired.rpc.call_raw(subjects.WEBHOOKS_CREATE, wanted)
-    return answer(made, 201, {"location": f"/api/v3/webhooks/{made['id']}", "cache-control": "no-store"})
+    return answer(made, 201, location("webhooks", made["id"]) | {"cache-control": "no-store"})
 
 
 @router.get("/webhooks", dependencies=READ, responses=answers(WebhookPage))
 async def list_webhooks(
-    wired: Wired, limit: Limit = 50, after: After = None, pipeline_id: UUID | None = None, run_id: UUID | None = None
+    wired: Wired, limit: Limit = 50, after: AfterId = None, pipeline_id: UUID | None = None, run_id: UUID | None = None
 ) -> Response:
     """Webhooks, newest first, without their secrets."""
     wanted = WebhooksList(limit=limit, after=after, pipeline_id=pipeline_id, run_id=run_id)
@@ -108,7 +108,7 @@ async def delete_webhook(webhook_id: UUID, wired: Wired) -> Response:
 
 @router.get("/webhooks/{webhook_id}/deliveries", dependencies=READ, responses=answers(WebhookDeliveryPage))
 async def list_deliveries(
-    webhook_id: UUID, wired: Wired, limit: Limit = 50, after: After = None, status: DeliveryStatus | None = None
+    webhook_id: UUID, wired: Wired, limit: Limit = 50, after: AfterId = None, status: DeliveryStatus | None = None
 ) -> Response:
     """Deliveries of a webhook, newest first: which run, how often it was tried, and what the other side said."""
     wanted = WebhookDeliveriesList(webhook_id=webhook_id, limit=limit, after=after, status=status)

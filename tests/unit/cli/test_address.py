@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
-from services.cli.local.state import STATE_FILE, STATUS_FILE, LocalState, load_state, save_state
-from services.cli.output import EXIT_UNAVAILABLE
+from services.cli.local.state import STATE_FILE, STATUS_FILE, LocalState, load_state, save_state, take_lock
+from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +22,20 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def started(tmp_path: Path) -> LocalState:
-    """A stack that was started in `tmp_path`."""
+    """A stack that was started in `tmp_path` on somebody else's servers, and was stopped since."""
     state = LocalState(nats_port=4333, postgres_port=5433)
     save_state(tmp_path, state)
-    (tmp_path / STATUS_FILE).write_text('{"nats": "nats://from-status"}')
+    (tmp_path / STATUS_FILE).write_text('{"nats": "nats://from-status", "postgres": "postgresql://from-status"}')
     return state
+
+
+@pytest.fixture
+def running(tmp_path: Path, started: LocalState) -> Iterator[LocalState]:
+    """That stack while it runs."""
+    lock = take_lock(tmp_path)
+    assert lock is not None
+    yield started
+    os.close(lock)
 
 
 def test_the_data_directory_that_is_given_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -49,8 +59,45 @@ def test_the_environment_names_the_servers(monkeypatch: pytest.MonkeyPatch, tmp_
     assert (nats_url_of(tmp_path), database_url_of(tmp_path)) == ("nats://there", "postgresql://there")
 
 
-def test_else_the_stack_in_the_data_directory_is_used(tmp_path: Path, started: LocalState):
-    assert (nats_url_of(tmp_path), database_url_of(tmp_path)) == ("nats://from-status", started.database_url)
+def test_else_the_servers_of_the_stack_that_runs_in_the_data_directory_are_used(tmp_path: Path, running: LocalState):
+    assert (nats_url_of(tmp_path), database_url_of(tmp_path)) == ("nats://from-status", "postgresql://from-status")
+
+
+@pytest.mark.parametrize("find", [nats_url_of, database_url_of], ids=["NATS", "Postgres"])
+def test_the_servers_of_a_stack_that_was_stopped_are_not_asked(
+    find: Callable[[Path], str], tmp_path: Path, started: LocalState, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as caught:
+        find(tmp_path)
+    assert caught.value.code == EXIT_UNAVAILABLE
+    assert f"nothing runs in {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("find", "variable", "url"),
+    [
+        (nats_url_of, "PIPEWRIGHT_NATS_URL", "nats://there:4222?x=1"),
+        (nats_url_of, "PIPEWRIGHT_NATS_URL", "tls://there:4222?ca=/nowhere/ca.pem"),
+        (nats_url_of, "PIPEWRIGHT_NATS_URL", "there"),
+        (database_url_of, "PIPEWRIGHT_DATABASE_URL", "there"),
+        (database_url_of, "PIPEWRIGHT_DATABASE_URL", "postgresql://me:hidden@[::1/x"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_a_wrong_command_line(
+    find: Callable[[Path], str],
+    variable: str,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(SystemExit) as caught:
+        find(tmp_path)
+    words = capsys.readouterr().err
+    assert caught.value.code == EXIT_USAGE
+    assert f"{variable}: " in words
+    assert "hidden" not in words
 
 
 @pytest.mark.parametrize("find", [nats_url_of, database_url_of], ids=["NATS", "Postgres"])

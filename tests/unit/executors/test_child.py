@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import time
 from collections.abc import AsyncIterator
 
 import psutil
 import pytest
 
 from services.executors.kit import child as child_module
-from services.executors.kit.child import RenderPool
+from services.executors.kit.child import RENDER_LIMIT_S, RenderPool
 from services.executors.kit.child_main import MEMORY_LIMIT, OPEN_FILES_LIMIT
+from services.executors.kit.errors import TransientNodeError
 from shared.templates.render import TemplateRenderError
 from tests.eventually import eventually
 from tests.unit.templates.rendering import VALUE, completed, failed, rendered_in, scope, skipped
 
 CHEAP = "{{ x * 2 }}"
+#: Some tenths of a second of work.
+LONG = "{% for a in range(700) %}{% for b in range(1000) %}{% endfor %}{% endfor %}done"
 GIVEN = scope({"x": 21})
 
 
@@ -132,6 +136,33 @@ async def test_an_attempt_that_is_cancelled_leaves_no_answer_behind(pool: Render
     attempt.cancel()
     with pytest.raises(asyncio.CancelledError):
         await attempt
+    assert await rendered_in(pool, CHEAP, GIVEN) == "42"
+
+
+async def test_a_template_is_not_to_blame_when_the_machine_gives_it_no_turn(pool: RenderPool):
+    await rendered_in(pool, CHEAP, GIVEN)
+    (child,) = children()
+    attempt = asyncio.create_task(rendered_in(pool, LONG, GIVEN))
+    await eventually(lambda: child.status() == psutil.STATUS_RUNNING, "the child at work")
+    child.suspend()
+    suspended_at = time.monotonic()
+    await eventually(lambda: time.monotonic() - suspended_at > RENDER_LIMIT_S, "more time than it has for its work")
+    assert not attempt.done()
+    child.resume()
+    assert await attempt == "done"
+
+
+async def test_a_child_that_never_answers_is_no_fault_of_the_template(
+    pool: RenderPool, monkeypatch: pytest.MonkeyPatch
+):
+    await rendered_in(pool, CHEAP, GIVEN)
+    (child,) = children()
+    child.suspend()
+    monkeypatch.setattr(child_module, "ANSWER_LIMIT_S", 0.1)
+    with pytest.raises(TransientNodeError) as failed:
+        await rendered_in(pool, CHEAP, GIVEN)
+    assert failed.value.code == "render_timed_out"
+    monkeypatch.undo()
     assert await rendered_in(pool, CHEAP, GIVEN) == "42"
 
 

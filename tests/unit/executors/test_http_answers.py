@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from services.executors.http_request.execute import ANSWER_LIMIT
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from tests.eventually import eventually
-from tests.http_server import Answer, Server, json, text
+from tests.http_server import Answer, Request, Server, json, text
 from tests.ports import free_port
 from tests.unit.executors.asking import Asking
 
@@ -93,7 +94,10 @@ async def test_only_the_beginning_of_a_refusal_is_told(server: Server, http: Ask
         ("-1", None),
         ("1.5", None),
         ("\u00b2", None),
-        ("Wed, 21 Oct 2065 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2065 07:28:00 GMT", 3600.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 20655 07:28:00 GMT", None),
+        ("Wed, 32 Oct 2065 07:28:00 GMT", None),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
@@ -104,6 +108,54 @@ async def test_retry_after_is_passed_on_in_seconds(
     failed = await http.failure(server.url)
     assert isinstance(failed, TransientNodeError)
     assert failed.retry_after_s == seconds
+
+
+async def test_a_date_to_come_back_at_is_read_by_the_clock_of_who_names_it(server: Server, http: Asking):
+    dates = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry_after": "Wed, 21 Oct 2015 07:28:30 GMT"}
+    server.answers = [text("", 503, **dates)]
+    failed = await http.failure(server.url)
+    assert isinstance(failed, TransientNodeError)
+    assert failed.retry_after_s == 30.0
+
+
+def echo(request: Request) -> Answer:
+    """Says what was sent, as some APIs do when they refuse it."""
+    return text(f"{request.target} {request.headers}", 401)
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "query", "headers"),
+    [
+        ("", "", {"authorization": "Bearer s3cret-7"}),
+        ("", "", {"X-Api-Key": "s3cret-7"}),
+        ("", "", {"cookie": "theme=dark; session=s3cret-7"}),
+        ("", "?key=s3cret-7", {}),
+        ("", "?key=s3cret%2B7%2F8", {}),
+        ("ada:s3cret-7@", "", {}),
+    ],
+    ids=str,
+)
+async def test_a_refusal_that_quotes_credentials_is_told_without_them(
+    server: Server, http: Asking, userinfo: str, query: str, headers: dict[str, str]
+):
+    server.decide = echo
+    url = f"http://{userinfo}127.0.0.1:{server.port}/{query}"
+    failed = await http.failure(url, headers=headers)
+    assert "***" in failed.message
+    assert "s3cret" not in failed.message
+    assert b64encode(b"ada:s3cret-7").decode() not in failed.message
+
+
+async def test_a_credential_that_stands_where_a_refusal_is_cut_is_not_told_in_part(server: Server, http: Asking):
+    server.answers = [text("x" * 295 + "s3cret-7", 401)]
+    assert "s3c" not in (await http.failure(server.url, headers={"x-api-key": "s3cret-7"})).message
+
+
+async def test_an_answer_that_is_no_http_and_quotes_a_credential_is_told_without_it(server: Server, http: Asking):
+    server.answers = [Answer(raw=b"s3cret-7\r\n\r\n")]
+    failed = await http.failure(server.url, headers={"x-api-key": "s3cret-7"})
+    assert failed.code == "connection_failed"
+    assert "s3cret" not in failed.message
 
 
 async def test_credentials_of_an_answer_are_hidden(server: Server, http: Asking):

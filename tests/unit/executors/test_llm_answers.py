@@ -11,8 +11,10 @@ import pytest
 
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.llm.execute import ANSWER_LIMIT
+from services.executors.llm.providers import Providers
 from tests.eventually import eventually
 from tests.http_server import Answer, json, text
+from tests.unit.executors.asking import settings
 from tests.unit.executors.models import KEY, Model, chunk, events, refused, stream, streamed
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -72,8 +74,11 @@ async def test_comments_and_other_fields_of_a_stream_are_passed_over(llm: Model)
         ("many", {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}),
         (
             {"prompt_tokens": "1", "completion_tokens": "2"},
-            {"prompt_tokens": "1", "completion_tokens": "2", "total_tokens": None},
+            {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
         ),
+        (USAGE | {"cost": "a\x00b"}, USAGE),
+        (USAGE | {"total_tokens": {}}, USAGE | {"total_tokens": None}),
+        ({"prompt_tokens": 0, "completion_tokens": 2}, {"prompt_tokens": 0, "completion_tokens": 2, "total_tokens": 2}),
     ],
     ids=str,
 )
@@ -220,6 +225,13 @@ async def test_a_key_that_a_provider_quotes_is_blotted_out_wherever_it_stands(ll
     for answer in (refused(status, said), text(said, status), stream(events({"error": {"message": said}}))):
         llm.server.answers = [answer]
         assert "xx" in (await llm.failure()).message or before == 0
+
+
+@pytest.mark.parametrize("quoted", ["s3cret-7", "ada:s3cret-7", "YWRhOnMzY3JldC03"])
+def test_credentials_in_the_url_of_a_provider_are_blotted_out(quoted: str):
+    urls = {"PIPEWRIGHT_LLM_URLS": "mine=http://ada:s3cret-7@127.0.0.1:1/v1"}
+    provider = Providers(settings(**urls)).find("mine")
+    assert quoted not in provider.without_credentials(f"I know {quoted} well")
 
 
 @pytest.mark.parametrize("answer", [Answer(raw=b""), Answer(raw=b"garbage\r\n\r\n")], ids=["nothing", "garbage"])

@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outputs import DEPTH_LIMIT, OUTPUT_LIMIT, encode_output
+from services.executors.kit.outputs import OUTPUT_LIMIT, encode_output
 from shared.contracts.nodes import NodeReady
+from shared.storable import DEPTH_LIMIT
 from tests.unit.executors.attempts import ready
 
 

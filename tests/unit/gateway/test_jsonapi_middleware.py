@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from services.gateway.bodies import BODY_LIMIT, read_json
 from services.gateway.jsonapi.middleware import LARGE, add_jsonapi
-from services.gateway.jsonapi.resources import PREFIX
 from services.gateway.problems import add_problem_handlers
 from services.gateway.wiring import answer
 from shared.contracts.problems import FieldProblem
+from shared.contracts.rest import PREFIX
 from shared.errors import ConflictError, InvalidError, UnavailableError
 
 OURS = "application/vnd.api+json"
@@ -212,6 +212,7 @@ async def test_media_types_with_other_parameters_are_refused(
         (b'{"data": {"type": "nodes"}}', 409, "another_resource"),
         (b'{"data": {"type": "pipelines", "id": "1"}}', 403, "client_generated_id"),
         (b" " * (BODY_LIMIT * 16 + 1), 413, "body_too_large"),
+        (b'{"data":' * 256 + b"1" + b"}" * 256, 422, "unstorable_body"),
     ],
 )
 async def test_a_body_that_is_no_document_is_refused(client: httpx.AsyncClient, body: bytes, status: int, code: str):

@@ -8,11 +8,14 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import FastAPI, Query, Request
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from services.gateway.bodies import read_json, read_object
 from services.gateway.keys import UnauthorizedError
 from services.gateway.problems import add_problem_handlers
+from services.gateway.routes.webhooks import NewWebhook
+from shared.bus.rpc import invalid_body
 from shared.contracts.problems import FieldProblem, Problem
 from shared.errors import ConflictError, InvalidError, NotFoundError, ServiceError, TooLargeError, UnavailableError
 
@@ -92,6 +95,12 @@ async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient):
     assert [found["pointer"] for found in answer.json()["errors"]] == ["/query/limit"]
 
 
+def test_a_place_is_told_as_a_json_pointer_whatever_its_name():
+    with pytest.raises(ValidationError) as refused:
+        NewWebhook.model_validate({"url": "https://example.org", "a/b~c": 1})
+    assert [found.pointer for found in invalid_body(refused.value).problem.errors] == ["/a~1b~0c"]
+
+
 async def test_an_unknown_path_points_to_the_documentation(client: httpx.AsyncClient):
     answer = await client.get("/nowhere")
     assert (answer.status_code, "/docs lists all routes" in answer.json()["detail"]) == (404, True)
@@ -131,6 +140,19 @@ async def test_a_body_at_the_limit_is_taken(client: httpx.AsyncClient):
 async def test_what_is_not_json_is_refused(client: httpx.AsyncClient, body: bytes):
     answer = await client.post("/json", content=body)
     assert (answer.status_code, answer.json()["type"]) == (422, "invalid_json")
+
+
+@pytest.mark.parametrize("depth", [102, 256, 1000])
+async def test_a_body_that_is_nested_too_deep_is_refused(client: httpx.AsyncClient, depth: int):
+    answer = await client.post("/object", content=b'{"a":' * depth + b"1" + b"}" * depth)
+    assert (answer.status_code, answer.json()["type"]) == (422, "unstorable_body")
+    assert "inside each other" in answer.json()["detail"]
+
+
+async def test_the_zero_character_is_refused_with_its_place(client: httpx.AsyncClient):
+    answer = await client.post("/json", content=rb'{"a": ["b", "c\u0000"]}')
+    assert (answer.status_code, answer.json()["type"]) == (422, "unstorable_body")
+    assert [found["pointer"] for found in answer.json()["errors"]] == ["/a/1"]
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null"])

@@ -10,7 +10,15 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from shared.storable import DEPTH_LIMIT, holds_zero_character, may_be_unstorable, storable_problem
+from shared.storable import (
+    DEPTH_LIMIT,
+    TOO_DEEP,
+    fault_of,
+    holds_zero_character,
+    is_too_deep,
+    may_be_unstorable,
+    zero_places,
+)
 
 values = st.recursive(
     st.none() | st.integers(-9, 9) | st.text(st.sampled_from('\x00\\u0"ax'), max_size=12),
@@ -63,22 +71,46 @@ def test_much_text_is_looked_through_quickly():
 
 
 def nested(depth: int) -> Any:
+    """So many lists and objects inside each other."""
     value: Any = 1
-    for at in range(depth):
-        value = [value] if at % 2 else {"in": value}
+    for number in range(depth):
+        value = [value, 2] if number % 2 else {"in": value, "beside": 3}
     return value
 
 
-def test_what_is_too_deep_is_found_and_told():
-    assert storable_problem(nested(DEPTH_LIMIT)) is None
-    assert "inside each other" in (storable_problem(nested(DEPTH_LIMIT + 1)) or "")
-    assert "U+0000" in (storable_problem({"a": ["\x00"]}) or "")
+def test_what_is_nested_to_the_limit_is_kept_and_no_deeper():
+    assert not is_too_deep(nested(DEPTH_LIMIT + 1))
+    assert is_too_deep(nested(DEPTH_LIMIT + 2))
+    assert not any(map(is_too_deep, ("text", 1, None, {}, [])))
+
+
+def test_depth_is_told_of_what_no_writer_could_write():
+    assert is_too_deep(nested(100_000))
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({"a": [1, "b"]}, None),
+        (nested(500), TOO_DEEP),
+        ({"a": 2**64}, "something that cannot be passed on: Integer exceeds 64-bit range"),
+        ({"a\x00": 1}, "the character U+0000"),
+    ],
+    ids=["nothing", "depth", "a number", "a character"],
+)
+def test_a_fault_is_told_in_words(value: Any, fault: str | None):
+    assert fault_of(value) == fault
+
+
+def test_the_zero_character_is_told_with_its_places():
+    value = {"a": ["b", "\x00"], "c/d": {"e": "x\x00y"}, "f": {"g\x00": 1}}
+    assert list(zero_places(value)) == ["/a/1", "/c~1d/e", "/f"]
 
 
 @given(values)
 @settings(max_examples=300)
 def test_what_is_unstorable_is_suspected_from_its_text(value: Any):
-    if storable_problem(value) is not None:
+    if fault_of(value) is not None:
         assert may_be_unstorable(orjson.dumps(value))
 
 

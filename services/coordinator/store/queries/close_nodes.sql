@@ -1,4 +1,4 @@
 UPDATE runs.node_results
    SET status = CASE status WHEN 'running' THEN 'cancelled' ELSE 'skipped' END::runs.node_status,
        ready_at = NULL, retry_at = NULL, lease_until = NULL, finished_at = clock_timestamp()
- WHERE run_id = ANY(%s::uuid[]) AND status IN ('pending', 'running')
+ WHERE run_id = ANY($1) AND status IN ('pending', 'running')

@@ -1,7 +1,7 @@
 -- Rows that a settling transaction holds are passed over: their attempt is ending.
 WITH held AS (
     SELECT node.run_id, node.node_key, beat.started_at
-      FROM json_to_recordset(%(beats)s::json) AS beat (
+      FROM json_to_recordset($1) AS beat (
                run_id uuid, node_key text, attempt int, started_at timestamptz
            )
      CROSS JOIN LATERAL (
@@ -13,7 +13,7 @@ WITH held AS (
            ) AS node
 )
 UPDATE runs.node_results AS node
-   SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+   SET lease_until = clock_timestamp() + make_interval(secs => $2),
        started_at = held.started_at
   FROM held
  WHERE node.run_id = held.run_id AND node.node_key = held.node_key

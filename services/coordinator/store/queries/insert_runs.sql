@@ -6,7 +6,7 @@ WITH started AS (
            decode(request_sha256, 'hex'), unfinished, lanes, error, traceparent,
            CASE WHEN status NOT IN ('failed', 'pending') THEN clock_timestamp() END,
            CASE WHEN status IN ('completed', 'failed') THEN clock_timestamp() END
-      FROM json_to_recordset(%(runs)s::json) AS new (
+      FROM json_to_recordset($1) AS new (
                id uuid, pipeline_id uuid, pipeline_slug text, version_id uuid, status runs.run_status,
                input json, idempotency_key text, request_sha256 text, unfinished int, lanes json,
                error json, traceparent text
@@ -26,7 +26,7 @@ WITH started AS (
            CASE WHEN place.is_out THEN clock_timestamp() END
       FROM started
       JOIN runs.version_nodes AS node ON node.version_id = started.version_id
-      JOIN json_to_recordset(%(windows)s::json) AS room (node_type text, size int)
+      JOIN json_to_recordset($2) AS room (node_type text, size int)
            ON room.node_type = node.node_type
       -- Null for all that waits for something, and for every node of a run that is held.
      CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
 WITH new AS MATERIALIZED (
     SELECT *
-      FROM json_to_recordset(%(nodes)s::json) AS node (
+      FROM json_to_recordset($1) AS node (
                run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
                attempt int, dispatch int, waiting_for int, live int,
                is_waiting_for_room boolean, retry_delay_s double precision,
@@ -49,11 +49,11 @@ WITH new AS MATERIALIZED (
            error = new.error,
            finished_at = CASE WHEN new.status IN ('completed', 'failed') THEN clock_timestamp() END,
            changed_at = clock_timestamp()
-      FROM json_to_recordset(%(runs)s::json) AS new (
+      FROM json_to_recordset($2) AS new (
                id uuid, leaves runs.run_status, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
            )
      WHERE run.id = new.id AND run.status = new.leaves
     RETURNING 1
 )
-SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), %(node_count)s),
-       runs.refuse_other_count('runs', (SELECT count(*) FROM moved), %(run_count)s)
+SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3),
+       runs.refuse_other_count('runs', (SELECT count(*) FROM moved), $4)

@@ -1,0 +1,8 @@
+WITH locked AS (
+    SELECT id, status, unfinished, event_seq, lanes
+      FROM runs.pipeline_runs
+     WHERE id = ANY($1)
+     ORDER BY id
+       FOR NO KEY UPDATE
+)
+SELECT coalesce(json_agg(json_build_array(id, status, unfinished, event_seq, lanes)), '[]') AS found FROM locked

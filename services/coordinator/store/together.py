@@ -1,0 +1,89 @@
+"""Prepared statements that travel to Postgres together: one message, one wait for all their answers.
+
+psycopg's pipeline turns the event loop once a statement, which takes longer than a small statement itself. Here each
+statement is prepared under its name once a connection and executed by the simple query protocol, where one message
+holds any number of them; each begins with a snapshot of its own, as it does anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from psycopg import AsyncClientCursor
+
+from services.coordinator.store.queries import query
+from shared.postgres import Connection
+
+#: Name of the file -> types of its parameters.
+STATEMENTS = {
+    "lock_runs": "uuid[]",
+    "load_nodes": "json",
+    "load_queued": "json",
+    "save_payloads": "json",
+    "save_decision": "json, json, int, int",
+    "record_cancelled_attempts": "uuid[]",
+    "close_nodes": "uuid[]",
+    "load_outputs": "json",
+    "insert_runs": "json, json",
+    "extend_leases": "json, double precision",
+    "read_run": "uuid",
+    "read_nodes": "uuid, text[]",
+    "read_attempts": "uuid, text[]",
+}
+
+#: What opens a transaction: each statement sees what is committed when it begins, or all see the same moment.
+BEGIN = "BEGIN"
+BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+_prepared: WeakSet[Connection] = WeakSet()
+
+Rows = list[dict[str, Any]]
+
+
+class Call(NamedTuple):
+    """A statement with its parameters; lists of ids are written as Postgres writes arrays."""
+
+    name: str
+    parameters: tuple[Any, ...]
+
+
+def id_array(ids: Sequence[str]) -> str:
+    """UUIDs as the text of an array."""
+    return f"{{{','.join(ids)}}}"
+
+
+async def execute(connection: Connection, name: str, *parameters: Any) -> Rows:
+    """The rows of one statement."""
+    [rows] = await execute_together(connection, [Call(name, parameters)])
+    return rows
+
+
+async def execute_together(
+    connection: Connection, calls: Sequence[Call], *, begins: str = "", commits: bool = False
+) -> list[Rows]:
+    """The rows of each call, in their order; a call that fails ends the transaction with its error.
+
+    `begins` is what opens a transaction before them, `commits` ends it behind them. What goes wrong between the two
+    is rolled back by whoever gave the connection.
+    """
+    if connection not in _prepared:
+        await _prepare(connection)
+    statements = [f"EXECUTE {call.name}({', '.join(['%s'] * len(call.parameters))})" for call in calls]
+    text = "; ".join([*([begins] if begins else []), *statements, *(["COMMIT"] if commits else [])])
+    cursor = AsyncClientCursor(connection)
+    await cursor.execute(text.encode(), [parameter for call in calls for parameter in call.parameters])
+    if begins:
+        cursor.nextset()
+    found: list[Rows] = []
+    for _ in calls:
+        found.append(await cursor.fetchall() if cursor.description else [])
+        cursor.nextset()
+    return found
+
+
+async def _prepare(connection: Connection) -> None:
+    texts = [f"PREPARE {name} ({types}) AS ".encode() + query(name) for name, types in STATEMENTS.items()]
+    await connection.execute(b"; ".join(texts))
+    _prepared.add(connection)
