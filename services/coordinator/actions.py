@@ -27,7 +27,7 @@ from shared.clock import new_id
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunCancel, RunRelease, RunRetry, RunSettle
 from shared.contracts.states import NodeStatus, RunStatus
-from shared.errors import ConflictError, ServiceError
+from shared.errors import ConflictError, ServiceError, UnavailableError
 from shared.postgres import Connection
 
 #: Makes the error for a run that is not there.
@@ -52,7 +52,10 @@ class RunActions:
         self._ended_runs = ended_runs
 
     async def cancel(self, connection: Connection, request: RunCancel, missing: Missing) -> None:
-        """Commit, tell the workers, then return; cancelling twice is cancelling once."""
+        """Commit, tell the workers, then return; cancelling twice is cancelling once, and tells them again.
+
+        Raises UnavailableError when the workers could not be told: the run is cancelled then all the same.
+        """
         await self._end(connection, "cancel", request, None, request.reason, missing)
 
     async def settle(self, connection: Connection, request: RunSettle, missing: Missing) -> None:
@@ -71,19 +74,22 @@ class RunActions:
         missing: Missing,
     ) -> None:
         run_id, ends_as = request.run_id, ACTIONS[action][1]
+        shown = error.model_dump(exclude_none=True) if error is not None else None
+        seq: int | None = None
         async with connection.transaction():
             status = await self._lock(connection, run_id, missing)
-            if action == "cancel" and status is ends_as:
-                return
-            check_allowed(action, str(run_id), status)
-            shown = error.model_dump(exclude_none=True) if error is not None else None
-            seq = await acting.end_run(connection, run_id, ends_as, shown)
-            await execute_together(connection, closing([str(run_id)]))
-            await acting.add_audit(connection, run_id, action, request.actor, reason)
-        count_end(ends_as)
-        self._settler.run_ended.set()
-        await self._ended_runs.put([(str(run_id), ends_as)])
-        await self._tell_end(connection, run_id, ends_as, seq, shown)
+            if action != "cancel" or status is not ends_as:
+                check_allowed(action, str(run_id), status)
+                seq = await acting.end_run(connection, run_id, ends_as, shown)
+                await execute_together(connection, closing([str(run_id)]))
+                await acting.add_audit(connection, run_id, action, request.actor, reason)
+        is_told = await self._ended_runs.put([(str(run_id), ends_as)])
+        if seq is not None:
+            count_end(ends_as)
+            self._settler.run_ended.set()
+            await self._tell_end(connection, run_id, ends_as, seq, shown)
+        if action == "cancel" and not is_told:
+            raise _not_told(run_id)
 
     async def _tell_end(
         self, connection: Connection, run_id: UUID, status: RunStatus, seq: int, error: dict[str, object] | None
@@ -158,3 +164,12 @@ class RunActions:
         if status is None:
             raise await missing(connection, run_id)
         return status
+
+
+def _not_told(run_id: UUID) -> UnavailableError:
+    return UnavailableError(
+        "workers_not_told",
+        f"Run {run_id} is cancelled, but the workers could not be told, and may begin what they have. "
+        "Cancel it again in a few seconds.",
+        retry_after_s=2.0,
+    )

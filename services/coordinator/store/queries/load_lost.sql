@@ -1,4 +1,4 @@
-SELECT node.run_id::text AS run_id, node.node_key
+SELECT node.run_id::text AS run_id, node.node_key, node.node_type, node.dispatch
   FROM runs.pipeline_runs AS run
   JOIN runs.node_results AS node ON node.run_id = run.id
   JOIN json_to_recordset(%s::json) AS gone (node_type text, before timestamptz)
