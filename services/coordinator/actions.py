@@ -98,7 +98,7 @@ class RunActions:
         assert row is not None
         graph = await self._versions.graph(connection, row["version_id"])
         decision = Decision()
-        decision.end(RunState(str(run_id), graph, status, 0, seq, {}), status, error)
+        decision.end(RunState(str(run_id), graph, status, row["unfinished"], seq, {}), status, error)
         await self._dispatcher.announce_changes(decision)
 
     async def release(self, connection: Connection, request: RunRelease, missing: Missing) -> None:

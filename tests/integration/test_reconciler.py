@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import psycopg
 import pytest
 
 from services.cli.setup import make_topology
+from services.coordinator.store.queries import query
 from services.coordinator.store.reconciling import send_again
 from shared.contracts import subjects
 from shared.contracts.states import AttemptOutcome
-from shared.postgres import make_pool
+from shared.postgres import PLANNER, as_json, make_pool
 from tests.eventually import eventually
 from tests.integration.engine import Engine
 from tests.integration.hand_worker import Ready, completed
@@ -29,6 +32,29 @@ async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(en
     assert [(ready["attempt"], ready["dispatch"]) for ready in readies] == [(1, 2), (1, 2)]
     await engine.worker.complete(*readies)
     await engine.ends(run_id)
+
+
+async def test_runs_with_nothing_out_are_not_looked_into_for_lost_work(engine: Engine) -> None:
+    retry = {"max_attempts": 2, "initial_delay_s": 600, "max_delay_s": 600}
+    await engine.apply("waits-long", "a", a={"retry": retry})
+    run_id = await engine.start("waits-long")
+    await engine.worker.fail(await engine.worker.take_one(), retryable=True)
+    await eventually(lambda: engine.query("SELECT 1 FROM runs.node_results WHERE retry_at IS NOT NULL"), "the retry")
+    gone = as_json([{"node_type": "step", "before": "2999-01-01T00:00:00Z"}])
+
+    async with await psycopg.AsyncConnection.connect(engine.database_url, options=PLANNER) as connection:
+        cursor = await connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + query("load_lost"), (gone,))
+        [(plan,)] = await cursor.fetchall()
+
+    scans = [step for step in _steps(plan[0]["Plan"]) if step.get("Relation Name") == "node_results"]
+    assert [step["Actual Loops"] for step in scans] == [0]
+    await engine.client.cancel(run_id)
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _steps(below)
 
 
 async def test_first_result_of_an_attempt_wins_whatever_its_dispatch(engine: Engine) -> None:
