@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
-from shared.bus.transfers import MESSAGE_LIMIT, Transfers
+from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem
 from shared.contracts.runs import ProblemReply
@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 #: Set on a message whose body is a TransferRef.
 TRANSFER_HEADER = "Pipewright-Transfer"
+#: What large bodies go through, as refusals call it.
+TRANSFERS = "the object store 'transfers'"
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -101,20 +103,35 @@ class Rpc:
         except Exception:
             log.exception("a request failed", subject=message.subject)
             answer = ProblemReply(error=_internal())
-        reply, headers = await self._pack(_as_json(answer))
+        reply, headers = await self._reply(answer)
         if message.reply:
             await self._client.publish(message.reply, reply, headers=headers)
 
+    async def _reply(self, answer: BaseModel | PlainReply) -> tuple[bytes, dict[str, str] | None]:
+        """An answer that is too large for now becomes a small one that says so."""
+        try:
+            return await self._pack(_as_json(answer))
+        except UnavailableError as error:
+            return await self._pack(_as_json(ProblemReply(error=error.problem)))
+
     async def _pack(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        """Raises UnavailableError for a large body while JetStream is away."""
         if len(body) <= MESSAGE_LIMIT:
             return body, None
-        reference = await self._transfers.put(body)
+        try:
+            reference = await self._transfers.put(body)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise _unavailable(TRANSFERS) from error
         return reference.model_dump_json().encode(), {TRANSFER_HEADER: "1"}
 
     async def _unpack(self, message: Msg) -> bytes:
-        if message.headers and TRANSFER_HEADER in message.headers:
+        """Raises UnavailableError for a large body that cannot be had now."""
+        if not message.headers or TRANSFER_HEADER not in message.headers:
+            return message.data
+        try:
             return await self._transfers.get(TransferRef.model_validate_json(message.data))
-        return message.data
+        except TransferError as error:
+            raise _unavailable(TRANSFERS) from error
 
 
 def _as_json(answer: BaseModel | PlainReply) -> bytes:

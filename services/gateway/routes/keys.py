@@ -6,14 +6,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ValidationError
 
 from services.gateway.access import Scope, needs
 from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
-from services.gateway.bodies import read_object
+from services.gateway.bodies import read_model
 from services.gateway.openapi import answers, body_of
 from services.gateway.wiring import Wired, answer
-from shared.bus.rpc import invalid_body
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
 
@@ -25,11 +23,7 @@ ADMIN = [needs(Scope.ADMIN)]
 )
 async def make_key(request: Request, wired: Wired) -> Response:
     """Make a key. The answer shows it, and nothing ever does again; kept is its SHA-256 alone."""
-    try:
-        wanted = NewApiKey.model_validate(await read_object(request))
-    except ValidationError as error:
-        raise invalid_body(error) from error
-    made = await wired.keys.make(wanted)
+    made = await wired.keys.make(await read_model(request, NewApiKey))
     headers = {"location": f"/api/v3/api_keys/{made.id}", "cache-control": "no-store"}
     return answer(made.model_dump(), 201, headers)
 
