@@ -117,7 +117,8 @@ async def delete_pipeline(connection: Connection, pipeline_id: UUID) -> None:
 
 async def set_status(connection: Connection, pipeline_id: UUID, status: PipelineStatus) -> None:
     await connection.execute(
-        "UPDATE definition.pipelines SET status = %s, updated_at = clock_timestamp() WHERE id = %s",
+        "UPDATE definition.pipelines SET status = %s, revision = revision + 1, updated_at = clock_timestamp() "
+        "WHERE id = %s",
         (status, pipeline_id),
     )
 
@@ -156,7 +157,7 @@ async def publish(
     )
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version.number, digest, version.pipeline_id),
     )
 
@@ -165,7 +166,7 @@ async def activate(connection: Connection, pipeline_id: UUID, version: Row, stat
     """New runs use this version."""
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version["number"], version["sha256"], pipeline_id),
     )
 
@@ -229,7 +230,7 @@ async def load_version(connection: Connection, version_id: UUID) -> Any | None:
 
 
 async def resolve(connection: Connection, references: Sequence[str]) -> list[Row]:
-    """Pipelines by slug or id, with the id of their active version."""
+    """Pipelines by slug or by id in lower case, with the id of their active version."""
     cursor = await connection.execute(
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "

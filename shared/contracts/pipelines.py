@@ -99,7 +99,7 @@ class Pipeline(BaseModel):
     input_schema: JsonObject | None = None
     #: The number of the version that runs use; None before the first publish.
     active_version: int | None = None
-    #: Rises with every edit.
+    #: Rises with everything that changes: edits, publish, archive.
     revision: int
     created_at: Time
     updated_at: Time
