@@ -12,6 +12,7 @@ import psycopg
 
 from services.definition import store
 from services.definition.catalogue import NodeTypes
+from services.definition.loose import all_findings
 from services.definition.validation import Catalogue, check, findings_of
 from shared.contracts.pipelines import Pipeline, PipelineDocument
 from shared.contracts.problems import FieldProblem
@@ -60,6 +61,11 @@ class Drafts:
         """All that is wrong with it; of a partial one without what only edges can put right."""
         catalogue = await self.node_types.known(connection)
         return await asyncio.to_thread(findings_of, document, catalogue, is_partial=is_partial)
+
+    async def all_findings(self, connection: Connection, raw: Any) -> list[FieldProblem]:
+        """All that is wrong with what may not even be a document."""
+        catalogue = await self.node_types.known(connection)
+        return await asyncio.to_thread(all_findings, raw, catalogue)
 
     async def find(self, connection: Connection, reference: str, *, is_locked: bool = False) -> dict[str, Any]:
         """The pipeline; raises NotFoundError."""

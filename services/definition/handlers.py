@@ -195,12 +195,12 @@ class PipelineHandlers:
             if request.pipeline is not None and request.document is None:
                 found = await self._drafts.find(connection, request.pipeline)
                 document = await self._drafts.document(connection, found)
+                errors = await self._drafts.findings(connection, document)
             else:
                 try:
-                    document = read_document(request.document)
+                    errors = await self._drafts.all_findings(connection, request.document)
                 except InvalidError as error:
-                    return Findings(is_valid=False, errors=list(error.problem.errors))
-            errors = await self._drafts.findings(connection, document)
+                    errors = list(error.problem.errors)
         return Findings(is_valid=not errors, errors=errors)
 
     async def export(self, request: PipelineGet) -> PipelineDocument:
