@@ -12,14 +12,14 @@ from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.graph import Graph
 from services.coordinator.metrics import count_end
 from services.coordinator.repair import repair
-from services.coordinator.requests import digest_of
+from services.coordinator.requests import another_body, retry_digest_of
 from services.coordinator.retrying import kept_nodes
 from services.coordinator.settler import Settler, Stored
 from services.coordinator.state import RunState
 from services.coordinator.store import acting
 from services.coordinator.store.reconciling import load_branches
 from services.coordinator.store.settling import closing, load_slice
-from services.coordinator.store.starting import insert_runs
+from services.coordinator.store.starting import find_by_id, insert_runs
 from services.coordinator.store.together import execute_together
 from services.coordinator.versions import Versions
 from services.coordinator.windows import Windows
@@ -111,7 +111,7 @@ class RunActions:
         await self._settler.announce(stored)
 
     async def retry(self, connection: Connection, request: RunRetry, missing: Missing) -> UUID:
-        """A new run of the same version with the same input; returns its id."""
+        """A new run of the same version with the same input; returns its id. Another run under that id is refused."""
         new_run_id = request.new_run_id or new_id()
         async with connection.transaction():
             check_allowed("retry", str(request.run_id), await self._lock(connection, request.run_id, missing))
@@ -126,13 +126,14 @@ class RunActions:
             row = {
                 **{key: old[key] for key in ("pipeline_id", "pipeline_slug", "version_id", "input", "traceparent")},
                 "id": new_run_id,
-                "request_sha256": digest_of(str(graph.pipeline_id), old["input"]),
+                "request_sha256": retry_digest_of(request.run_id, request.start_from),
                 "status": RunStatus.PENDING,
                 "unfinished": len(graph.nodes),
                 "lanes": {},
             }
             windows = {node.type: self._windows.of(node.type) for node in graph.nodes.values()}
             if str(new_run_id) not in await insert_runs(connection, [row], windows):
+                await _check_same(connection, new_run_id, row["request_sha256"])
                 return new_run_id
             await acting.mark_retry(connection, new_run_id, request.run_id)
             if request.start_from == "failed":
@@ -173,3 +174,10 @@ def _not_told(run_id: UUID) -> UnavailableError:
         "Cancel it again in a few seconds.",
         retry_after_s=2.0,
     )
+
+
+async def _check_same(connection: Connection, run_id: UUID, digest: str) -> None:
+    """Raises ConflictError when the run that is there was asked for in other words."""
+    rows = await find_by_id(connection, [str(run_id)])
+    if not rows or bytes(rows[0]["request_sha256"]).hex() != digest:
+        raise another_body(str(run_id), "run_id")

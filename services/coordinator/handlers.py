@@ -39,7 +39,7 @@ from shared.contracts.runs import (
 )
 from shared.contracts.states import RunStatus
 from shared.errors import NotFoundError, ServiceError, UnavailableError
-from shared.postgres import Connection, Pool
+from shared.postgres import Connection, Pool, unstorable
 
 
 class RunHandlers:
@@ -198,6 +198,8 @@ class RunHandlers:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+        except psycopg.DataError as error:
+            raise unstorable(error) from error
         except psycopg.OperationalError as error:
             raise _no_database() from error
 

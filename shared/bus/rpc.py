@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 #: Set on a message whose body is a TransferRef.
 TRANSFER_HEADER = "Pipewright-Transfer"
+#: What large bodies go through, as refusals call it.
+TRANSFERS = "the object store 'transfers'"
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -109,26 +111,41 @@ class Rpc:
     async def _send(self, message: Msg, answer: BaseModel | PlainReply) -> None:
         """What cannot be sent is told in its place, as far as NATS is there."""
         try:
-            try:
-                reply, headers = await self._pack(_as_json(answer))
-            except TypeError:
-                log.exception("an answer could not be written", subject=message.subject)
-                reply, headers = await self._pack(_as_json(ProblemReply(error=_internal())))
+            reply, headers = await self._reply(message.subject, answer)
             await self._client.publish(message.reply, reply, headers=headers)
         except (nats.errors.Error, TimeoutError) as error:
             words = str(error) or type(error).__name__
             log.warning("an answer could not be sent", subject=message.subject, error=words)
 
+    async def _reply(self, subject: str, answer: BaseModel | PlainReply) -> tuple[bytes, dict[str, str] | None]:
+        """An answer that is too large for now, or that is no JSON, becomes a small one that says so."""
+        try:
+            return await self._pack(_as_json(answer))
+        except UnavailableError as error:
+            problem = error.problem
+        except TypeError:
+            log.exception("an answer could not be written", subject=subject)
+            problem = _internal()
+        return await self._pack(_as_json(ProblemReply(error=problem)))
+
     async def _pack(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        """Raises UnavailableError for a large body while JetStream is away."""
         if len(body) <= MESSAGE_LIMIT:
             return body, None
-        reference = await self._transfers.put(body)
+        try:
+            reference = await self._transfers.put(body)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise _unavailable(TRANSFERS) from error
         return reference.model_dump_json().encode(), {TRANSFER_HEADER: "1"}
 
     async def _unpack(self, message: Msg) -> bytes:
-        if message.headers and TRANSFER_HEADER in message.headers:
+        """Raises UnavailableError for a large body that cannot be had now."""
+        if not message.headers or TRANSFER_HEADER not in message.headers:
+            return message.data
+        try:
             return await self._transfers.get(TransferRef.model_validate_json(message.data))
-        return message.data
+        except TransferError as error:
+            raise _unavailable(TRANSFERS) from error
 
 
 def _as_json(answer: BaseModel | PlainReply) -> bytes:
