@@ -343,21 +343,3 @@ async def test_handled_failure_lets_the_run_complete(engine: Engine) -> None:
 
     await engine.ends(run_id)
     assert await engine.statuses(run_id) == {"a": "failed", "b": "skipped", "c": "completed", "d": "completed"}
-
-
-async def test_a_request_outlives_a_fault_of_the_definition_service(engine: Engine) -> None:
-    """The stream's acknowledgement was a promise; only what a request asks for may refuse it."""
-    await engine.apply("outlives", "a")
-    await engine.query("ALTER TABLE definition.pipelines RENAME TO mislaid")
-    run_id = await engine.client.request_run("outlives")
-
-    async def has_come_again() -> bool:
-        info = await engine.jetstream.consumer_info(subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE)
-        return info.delivered is not None and info.delivered.consumer_seq >= 2
-
-    await eventually(has_come_again, "the request once more")
-    await engine.query("ALTER TABLE definition.mislaid RENAME TO pipelines")
-    await engine.worker.complete(await engine.worker.take_one())
-
-    await engine.ends(run_id)
-    assert await engine.parked("run_request") == 0
