@@ -124,7 +124,8 @@ async def delete_pipeline(connection: Connection, pipeline_id: UUID) -> None:
 
 async def set_status(connection: Connection, pipeline_id: UUID, status: PipelineStatus) -> None:
     await connection.execute(
-        "UPDATE definition.pipelines SET status = %s, updated_at = clock_timestamp() WHERE id = %s",
+        "UPDATE definition.pipelines SET status = %s, revision = revision + 1, updated_at = clock_timestamp() "
+        "WHERE id = %s",
         (status, pipeline_id),
     )
 
@@ -163,7 +164,7 @@ async def publish(
     )
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version.number, digest, version.pipeline_id),
     )
 
@@ -172,7 +173,7 @@ async def activate(connection: Connection, pipeline_id: UUID, version: Row, stat
     """New runs use this version."""
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version["number"], version["sha256"], pipeline_id),
     )
 

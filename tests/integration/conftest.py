@@ -14,6 +14,7 @@ from services.cli.local.state import LocalState
 from services.cli.setup import make_topology
 from shared.logging import configure_logging
 from tests.integration.engine import Engine
+from tests.integration.steps import Hands, stepping
 from tests.servers import make_database, nats_server, postgres_server
 
 _numbers = itertools.count(1)
@@ -75,3 +76,9 @@ async def engine(nats_url: str, database_url: str) -> AsyncIterator[Engine]:
     """A definition service and a coordinator in this process, and a worker that the test plays."""
     async with Engine.started(nats_url, database_url) as started:
         yield started
+
+
+@pytest.fixture
+async def hands(client: Client, nats_url: str) -> AsyncIterator[Hands]:
+    async with stepping(client, nats_url) as made:
+        yield made

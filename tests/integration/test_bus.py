@@ -20,12 +20,13 @@ from shared.bus.address import read_address
 from shared.bus.connection import Bus
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, delivery_of
-from shared.bus.rpc import Endpoint, PlainReply, Rpc
+from shared.bus.rpc import TRANSFER_HEADER, Endpoint, PlainReply, Rpc
 from shared.bus.topology import ensure_node_type_durable
 from shared.bus.transfers import TransferError, Transfers
 from shared.bus.watch import BucketWatch
 from shared.contracts import subjects
 from shared.contracts.message import TransferRef
+from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import RunGet, RunStarted
 from shared.errors import NotFoundError, ProblemError, UnavailableError
 from shared.watchdog import EXIT_STATUS
@@ -158,6 +159,23 @@ async def test_answer_of_two_megabytes_arrives_whole(rpc: Rpc) -> None:
     found = await rpc.call_raw("test.get", RunGet(run_id=uuid4(), include_node_results=True))
 
     assert len(found["text"]) == 2_000_000
+
+
+async def test_large_bodies_are_refused_for_now_while_their_store_is_away(client: Client, rpc: Rpc) -> None:
+    await client.jetstream().delete_object_store(subjects.TRANSFERS_BUCKET)
+
+    with pytest.raises(UnavailableError, match="object store"):
+        await rpc.call_raw("test.get", PipelineGet(pipeline="x" * 1_000_000))
+    with pytest.raises(UnavailableError, match="object store"):
+        await rpc.call_raw("test.get", RunGet(run_id=uuid4(), include_node_results=True))
+
+
+async def test_body_that_is_gone_is_no_fault_of_who_is_asked(client: Client, rpc: Rpc) -> None:
+    gone = TransferRef(object="gone", sha256="0" * 64, size=1).model_dump_json().encode()
+
+    reply = orjson.loads((await client.request("test.get", gone, timeout=5, headers={TRANSFER_HEADER: "1"})).data)
+
+    assert reply["error"]["status"] == 503
 
 
 async def test_refusal_arrives_as_it_was_said(rpc: Rpc) -> None:

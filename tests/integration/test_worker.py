@@ -2,114 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
-from services.executors.app import working
-from services.executors.kit.errors import PermanentNodeError, TransientNodeError
-from services.executors.kit.node_config import NodeConfig
-from services.executors.kit.node_type import NodeContext, NodeType
-from services.executors.settings import ExecutorSettings
-from shared.bus.connection import Bus
-from shared.bus.topology import ensure_node_type_durable
 from shared.bus.transfers import Transfers
-from shared.clock import new_id
 from shared.contracts import subjects
 from tests.eventually import eventually
-
-
-class StepConfig(NodeConfig):
-    do: str
-    value: Any = None
-
-
-class Steps:
-    """A node type that does what its config says, and counts."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.gate = asyncio.Event()
-
-    async def execute(self, config: StepConfig, context: NodeContext) -> dict[str, Any]:
-        self.begun.append(context.node_key)
-        match config.do:
-            case "wait":
-                await self.gate.wait()
-            case "transient":
-                raise TransientNodeError("busy", "It is busy.", retry_after_s=7)
-            case "permanent":
-                raise PermanentNodeError("wrong", "It is wrong.")
-            case "fault":
-                raise ZeroDivisionError("with a secret in it")
-            case "odd":
-                return {"value": float("nan")}
-            case "zero":
-                return {"value": "a\u0000b"}
-            case "huge":
-                return {"value": "x" * 17_000_000}
-            case "large":
-                return {"value": "x" * 700_000}
-        return {"value": config.value}
-
-
-class Hands:
-    """Publishes work and hears results."""
-
-    def __init__(self, client: Client, steps: Steps) -> None:
-        self.client, self.steps = client, steps
-        self.results: dict[str, dict[str, Any]] = {}
-        self.run_id = str(new_id())
-
-    async def hear(self, message: Msg) -> None:
-        for result in orjson.loads(message.data)["results"]:
-            self.results[result["node_key"]] = result
-
-    async def send(self, key: str, config: dict[str, Any], **more: Any) -> None:
-        ready = {
-            "run_id": self.run_id,
-            "node_key": key,
-            "node_type": "steps",
-            "attempt": 1,
-            "dispatch": 1,
-            "token": "t",
-            "config": config,
-            "inputs": {"input": {"name": "Ada"}},
-            "run_started_at": datetime.now(UTC),
-            "timeout_s": 30.0,
-        }
-        await self.client.jetstream().publish(subjects.node_ready("steps"), orjson.dumps(ready | more))
-
-    async def result(self, key: str) -> dict[str, Any]:
-        await eventually(lambda: key in self.results, f"the result of {key}")
-        return self.results[key]
-
-    async def left(self) -> int:
-        return (await self.client.jetstream().stream_info(subjects.NODE_WORK)).state.messages
-
-    async def is_done(self) -> bool:
-        return await self.left() == 0
-
-
-@pytest.fixture
-async def hands(client: Client, nats_url: str) -> AsyncIterator[Hands]:
-    steps = Steps()
-    made = Hands(client, steps)
-    await ensure_node_type_durable(client.jetstream(), "steps")
-    await client.subscribe(subjects.node_result("steps"), cb=made.hear)
-    kind = NodeType("steps", "Steps", "For tests", StepConfig, steps.execute, slots=4)
-    bus = Bus(nats_url, "worker")
-    await bus.connect()
-    async with working(bus, ExecutorSettings(worker_name="test-1"), [kind]):
-        yield made
-        steps.gate.set()
-    await bus.close()
+from tests.integration.steps import Hands, stepping
 
 
 async def test_templates_are_rendered_and_the_work_is_acknowledged(hands: Hands) -> None:
@@ -241,22 +143,15 @@ async def test_work_that_kills_its_workers_is_refused_in_the_end(hands: Hands) -
     hands.steps.gate.set()
 
     outcome = (await hands.result("deadly"))["outcome"]
-    assert (outcome["outcome"], outcome["retryable"]) == ("worker_died", False)
+    assert (outcome["outcome"], outcome["retryable"]) == ("worker_died", True)
     assert "deadly" not in hands.steps.begun
     assert "6 times" in outcome["error"]["message"]
 
 
 async def test_stopping_worker_hands_back_what_it_cannot_end(client: Client, nats_url: str) -> None:
-    steps = Steps()
-    hands = Hands(client, steps)
-    await ensure_node_type_durable(client.jetstream(), "steps")
-    kind = NodeType("steps", "Steps", "For tests", StepConfig, steps.execute, slots=4)
-    bus = Bus(nats_url, "worker")
-    await bus.connect()
-    async with working(bus, ExecutorSettings(worker_name="test-1"), [kind]):
+    async with stepping(client, nats_url, opens_gate=False) as hands:
         await hands.send("a", {"do": "wait"})
-        await eventually(lambda: steps.begun == ["a"], "the work")
-    await bus.close()
+        await eventually(lambda: hands.steps.begun == ["a"], "the work")
 
     other = await client.jetstream().pull_subscribe_bind("steps", subjects.NODE_WORK)
     [message] = await other.fetch(1, timeout=2)

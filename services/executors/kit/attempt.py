@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import nats.errors
+import nats.js.errors
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.metrics import NodeMetrics
 from services.executors.kit.node_type import NodeContext, NodeType
-from services.executors.kit.outputs import INLINE_LIMIT, encode_output
+from services.executors.kit.outcomes import Outcome, failed, internal_error, timed_out
+from services.executors.kit.outputs import INLINE_LIMIT, encode_metadata, encode_output
 from services.executors.kit.traces import attempting, tell_failure
 from shared.bus.transfers import TransferError, Transfers
 from shared.clock import Clock
+from shared.contracts.message import RunIdText, TransferRef
 from shared.contracts.nodes import NodeInputs, NodeReady
 from shared.logging import get_logger
 from shared.templates.config import CompiledConfig, ConfigProblems, compile_cached
@@ -26,8 +31,9 @@ from shared.templates.scope import Scope
 
 log = get_logger(__name__)
 
-#: A message that was delivered more often has ended every worker that took it.
-MOST_DELIVERIES = 5
+#: An output that `transfers` did not take is put there again after each of these, since the work is done.
+KEEP_AGAIN_S = (0.5, 1.0, 2.0, 4.0)
+_NOT_KEPT = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
 
 EmitTokens = Callable[[str], None]
 
@@ -38,6 +44,17 @@ class Prepared(NamedTuple):
     ready: NodeReady
     config: CompiledConfig
     scope: Scope
+
+
+class Identity(BaseModel):
+    """What a result names of its work, however unreadable the rest is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: RunIdText
+    node_key: str
+    attempt: int = Field(ge=1)
+    token: str
 
 
 class Attempts:
@@ -66,6 +83,9 @@ class Attempts:
                 inputs = NodeInputs.model_validate_json(await self._transfers.get(ready.inputs_ref))
             except TransferError as error:
                 raise TransientNodeError("inputs_lost", f"The inputs could not be read: {error}") from error
+            except ValidationError as error:
+                message = f"The inputs are not what a worker can read: {_findings(error)}."
+                raise PermanentNodeError("unreadable_work", message) from error
         try:
             config = compile_cached(ready.config, self._type.config_schema)
         except ConfigProblems as error:
@@ -96,7 +116,7 @@ class Attempts:
             outcome = await self._outcome(prepared, context)
             return self.result(prepared.ready, outcome, started_at, context.metadata)
 
-    async def _outcome(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
+    async def _outcome(self, prepared: Prepared, context: NodeContext) -> Outcome:
         try:
             return await self._complete(prepared, context)
         except NodeError as error:
@@ -110,11 +130,9 @@ class Attempts:
                 node_key=context.node_key,
                 node_type=self._type.name,
             )
-            return failed(
-                PermanentNodeError("internal_error", f"The node type {self._type.name} has a fault. Its log says more.")
-            )
+            return internal_error(self._type.name)
 
-    async def _complete(self, prepared: Prepared, context: NodeContext) -> dict[str, Any]:
+    async def _complete(self, prepared: Prepared, context: NodeContext) -> Outcome:
         rendered = await self._render(prepared)
         try:
             config = self._type.config_model.model_validate(rendered)
@@ -123,8 +141,20 @@ class Attempts:
         body = encode_output(await self._type.execute(config, context))
         if len(body) <= INLINE_LIMIT:
             return {"status": "completed", "output": orjson.Fragment(body)}
-        reference = await self._transfers.put(body)
+        reference = await self._keep(body)
         return {"status": "completed", "output_ref": reference.model_dump()}
+
+    async def _keep(self, body: bytes) -> TransferRef:
+        """Tried in place for some seconds; then the attempt is tried again as a whole."""
+        for wait_s in KEEP_AGAIN_S:
+            with suppress(*_NOT_KEPT):
+                return await self._transfers.put(body)
+            await asyncio.sleep(wait_s)
+        try:
+            return await self._transfers.put(body)
+        except _NOT_KEPT as error:
+            message = f"The output of {len(body)} bytes could not be put into the bucket 'transfers'. Is NATS well?"
+            raise TransientNodeError("output_not_kept", message) from error
 
     async def _render(self, prepared: Prepared) -> dict[str, Any]:
         try:
@@ -143,7 +173,7 @@ class Attempts:
         )
 
     def result(
-        self, ready: NodeReady, outcome: dict[str, Any], started_at: datetime, metadata: dict[str, Any]
+        self, ready: NodeReady | Identity, outcome: Outcome, started_at: datetime, metadata: dict[str, Any]
     ) -> bytes:
         finished_at = self._clock.now()
         tell_failure(outcome)
@@ -157,47 +187,17 @@ class Attempts:
                 "outcome": outcome,
                 "started_at": started_at,
                 "finished_at": finished_at,
-                "metadata": metadata,
+                "metadata": orjson.Fragment(encode_metadata(metadata)) if metadata else metadata,
             }
         )
 
 
-def failed(error: NodeError) -> dict[str, Any]:
-    """A `Failed` as plain values."""
-    outcome: dict[str, Any] = {
-        "status": "failed",
-        "outcome": "failed",
-        "error": {"code": error.code, "message": error.message},
-        "retryable": isinstance(error, TransientNodeError),
-    }
-    if isinstance(error, TransientNodeError) and error.retry_after_s is not None:
-        outcome["retry_after_s"] = error.retry_after_s
-    return outcome
-
-
-def timed_out(timeout_s: float) -> dict[str, Any]:
-    message = f"The node did not end within its timeout_s of {timeout_s:g} s. Give it more time, or less to do."
-    return {
-        "status": "failed",
-        "outcome": "timed_out",
-        "error": {"code": "timed_out", "message": message},
-        "retryable": True,
-    }
-
-
-def worker_died(deliveries: int) -> dict[str, Any]:
-    message = f"The work was delivered {deliveries} times and ended every worker that took it."
-    return {
-        "status": "failed",
-        "outcome": "worker_died",
-        "error": {"code": "worker_died", "message": message},
-        "retryable": False,
-    }
-
-
 def _words(error: ValidationError) -> str:
-    findings = [
+    return f"The config is not valid after rendering: {_findings(error)}. Correct the template or its input."
+
+
+def _findings(error: ValidationError) -> str:
+    return "; ".join(
         f"/{'/'.join(str(part) for part in item['loc'])}: {item['msg']}"
         for item in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return f"The config is not valid after rendering: {'; '.join(findings)}. Correct the template or its input."
+    )

@@ -1,4 +1,4 @@
-"""Checks what a node gives before it leaves the worker: it must be storable, and not too large."""
+"""Checks what a node gives and says before it leaves the worker: it must be storable, and not too large."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from shared.storable import DEPTH_LIMIT, TOO_DEEP, holds_zero_character
 OUTPUT_LIMIT = 16 * 1024 * 1024
 #: What travels inside the result; more goes through `transfers`.
 INLINE_LIMIT = 256 * 1024
+#: Figures and words beside the output; with these bounds every result fits into one message.
+METADATA_LIMIT = 16 * 1024
+TEXT_LIMIT = 4000
 
 
 def encode_output(output: dict[str, Any]) -> bytes:
@@ -31,6 +34,20 @@ def encode_output(output: dict[str, Any]) -> bytes:
             f"The output has {len(body)} bytes; at most {OUTPUT_LIMIT} can be kept. Let the node give less.",
         )
     return body
+
+
+def encode_metadata(metadata: dict[str, Any]) -> bytes:
+    """The figures as JSON; those that could not be kept are left out, since the output counts without them."""
+    try:
+        body = encode_output(metadata)
+    except PermanentNodeError as error:
+        return orjson.dumps({"left_out": error.code})
+    return body if len(body) <= METADATA_LIMIT else orjson.dumps({"left_out": "too_large"})
+
+
+def storable_text(text: str) -> str:
+    """Words for people, which may quote anything: without U+0000 and halves of characters, and not too long."""
+    return text[:TEXT_LIMIT].replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def _unstorable(what: str) -> PermanentNodeError:

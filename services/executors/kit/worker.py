@@ -12,12 +12,13 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import ValidationError
 
-from services.executors.kit.attempt import MOST_DELIVERIES, Attempts, Prepared, failed, worker_died
+from services.executors.kit.attempt import Attempts, Identity, Prepared
 from services.executors.kit.beats import Beats, Held
 from services.executors.kit.ended_runs import EndedRuns
 from services.executors.kit.errors import NodeError
 from services.executors.kit.metrics import SLOTS, SLOTS_USED
 from services.executors.kit.node_type import NodeType
+from services.executors.kit.outcomes import Outcome, failed, unreadable, worker_died
 from services.executors.kit.result_publisher import Finished, ResultPublisher
 from shared.bus.dead_letters import park
 from shared.bus.publish import Publisher
@@ -30,6 +31,8 @@ from shared.tasks import Tasks, watched
 
 log = get_logger(__name__)
 
+#: Work that was delivered more often is not begun again: it may have ended every worker that took it.
+MOST_DELIVERIES = 5
 #: Fast work that is run before its results are handed over; keeps other types of the process going.
 FAST_BATCH = 250
 #: How long a stopping worker lets work end by itself; the rest is handed back.
@@ -90,8 +93,7 @@ class Worker:
         try:
             ready = NodeReady.model_validate_json(message.data)
         except ValidationError as error:
-            await park(self._jetstream, "node_ready", message.subject, str(error), message.data)
-            return Finished(message, None)
+            return await self._refuse(message, str(error))
         if ready.run_id in self._ended_runs:
             return Finished(message, None)
         if is_told:
@@ -110,7 +112,17 @@ class Worker:
         self._begin(message, ready)
         return None
 
-    def _result(self, ready: NodeReady, outcome: dict[str, object]) -> bytes:
+    async def _refuse(self, message: Msg, reason: str) -> Finished:
+        """Work that cannot be read fails, if it can be told whose it is: nobody would hear of it otherwise, and the
+        reconciler would send it again for ever."""
+        await park(self._jetstream, "node_ready", message.subject, reason, message.data)
+        try:
+            identity = Identity.model_validate(orjson.loads(message.data))
+        except (orjson.JSONDecodeError, ValidationError):
+            return Finished(message, None)
+        return Finished(message, self._result(identity, unreadable(reason)))
+
+    def _result(self, ready: NodeReady | Identity, outcome: Outcome) -> bytes:
         return self._attempts.result(ready, outcome, self._clock.now(), {})
 
     def _begin(self, message: Msg, ready: NodeReady) -> None:

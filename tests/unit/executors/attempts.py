@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import nats
 import orjson
 
-from services.executors.kit.attempt import Attempts, failed
+from services.executors.kit.attempt import Attempts
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import NodeError
 from services.executors.kit.node_config import NodeConfig
 from services.executors.kit.node_type import NodeContext, NodeType
+from services.executors.kit.outcomes import failed
 from shared.bus.transfers import Transfers
 from shared.contracts.nodes import NodeInputs, NodeReady, NodeResult
 
@@ -38,7 +38,7 @@ def type_that(execute: Callable[[Any, NodeContext], Awaitable[dict[str, Any]]]) 
 
 def ready(config: dict[str, Any], inputs: dict[str, Any] | None = None, timeout_s: float = 60) -> NodeReady:
     return NodeReady(
-        run_id=UUID("01890a5d-ac96-774b-bcce-b302099a8057"),
+        run_id="01890a5d-ac96-774b-bcce-b302099a8057",
         node_key="n",
         node_type="tried",
         attempt=2,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.executors.kit.attempt import worker_died
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.kit.node_type import NodeContext
+from services.executors.kit.outcomes import worker_died
+from services.executors.kit.outputs import TEXT_LIMIT
 from tests.unit.executors.attempts import AnyConfig, outcome_of, ready, rendering, type_that
 
 
@@ -110,6 +111,26 @@ async def test_an_output_that_cannot_be_stored_is_permanent(pool: RenderPool):
     assert "U+0000" in given["error"]["message"]
 
 
-def test_work_that_ends_every_worker_is_not_tried_again():
+def test_work_that_no_worker_ended_may_be_tried_again():
+    """Workers that were stopped in time count, too."""
     given = worker_died(6)
-    assert (given["outcome"], given["error"]["code"], given["retryable"]) == ("worker_died", "worker_died", False)
+    assert (given["outcome"], given["error"]["code"], given["retryable"]) == ("worker_died", "worker_died", True)
+
+
+async def test_what_an_error_quotes_is_made_storable(pool: RenderPool):
+    async def execute(config: AnyConfig, context: NodeContext) -> dict[str, Any]:
+        raise PermanentNodeError("broken", "It said a\x00b and \ud800. " + "x" * 100_000)
+
+    given = await outcome(pool, {}, execute)
+    assert given["error"]["code"] == "broken"
+    assert given["error"]["message"].startswith("It said a\ufffdb and ?. xxx")
+    assert len(given["error"]["message"]) == TEXT_LIMIT
+
+
+@pytest.mark.parametrize("figure", [object(), "a\x00b", "\ud800", 2**64, "x" * 100_000], ids=type)
+async def test_figures_that_cannot_be_kept_cost_no_output(pool: RenderPool, figure: Any):
+    async def execute(config: AnyConfig, context: NodeContext) -> dict[str, Any]:
+        context.metadata["figure"] = figure
+        return {"done": True}
+
+    assert await outcome(pool, {}, execute) == {"status": "completed", "output": {"done": True}}

@@ -8,7 +8,14 @@ import orjson
 import pytest
 
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outputs import OUTPUT_LIMIT, encode_output
+from services.executors.kit.outputs import (
+    METADATA_LIMIT,
+    OUTPUT_LIMIT,
+    TEXT_LIMIT,
+    encode_metadata,
+    encode_output,
+    storable_text,
+)
 from shared.contracts.nodes import NodeReady
 from shared.storable import DEPTH_LIMIT
 from tests.unit.executors.attempts import ready
@@ -79,3 +86,23 @@ def test_the_deepest_output_can_be_read_by_the_next_worker():
     deepest = orjson.loads(encode_output({"a": nested(DEPTH_LIMIT)}))
     work = ready({}, {"nodes": {"a": {"status": "completed", "output": deepest}}})
     assert NodeReady.model_validate_json(work.model_dump_json()) == work
+
+
+@pytest.mark.parametrize(
+    "value", [object(), "a\x00b", "\ud800", float("nan"), 2**64, nested(500), "x" * METADATA_LIMIT]
+)
+def test_figures_that_cannot_be_kept_are_left_out(value: Any):
+    assert orjson.loads(encode_metadata({"usage": value})).keys() == {"left_out"}
+
+
+def test_figures_are_kept_as_they_are():
+    assert orjson.loads(encode_metadata({"usage": {"cost": 0.5}})) == {"usage": {"cost": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("Grüße 🙂", "Grüße 🙂"), ("a\x00b", "a\ufffdb"), ("a\ud800b", "a?b"), ("x" * 9000, "x" * TEXT_LIMIT)],
+    ids=["plain", "zero", "half", "long"],
+)
+def test_words_are_told_without_what_cannot_be_stored(text: str, told: str):
+    assert storable_text(text) == told
