@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.contracts.rest import path_to
 from shared.contracts.states import PipelineStatus
 from shared.errors import ConflictError
 
@@ -16,7 +17,7 @@ ACTIONS: dict[str, frozenset[PipelineStatus]] = {
 }
 #: A state that refuses something -> the name of the refusal, and what its user may do instead.
 REFUSALS = {
-    DRAFT: ("pipeline_not_published", "Publish it first: POST /api/v3/pipelines/{slug}/publish."),
+    DRAFT: ("pipeline_not_published", "Publish it first: POST {publish}."),
     ARCHIVED: ("pipeline_archived", "Create it under another slug, from its export."),
 }
 
@@ -43,7 +44,7 @@ def check_allowed(action: str, status: PipelineStatus, slug: str) -> None:
     raise ConflictError(
         kind,
         f"Pipeline '{slug}' is {status}; '{action}' is not possible from there. Possible are: {', '.join(allowed)}. "
-        + instead.format(slug=slug),
+        + instead.format(publish=path_to("pipelines", slug, "publish")),
         state=status,
         allowed=allowed,
     )

@@ -17,8 +17,8 @@ CATALOGUE = ROOT / "services/gateway/openapi/problem_types.py"
 NO_PROMISE = {"internal_error", "http_error", "nats_unavailable"}
 #: Named by a variable where they are raised.
 ELSEWHERE = {"node_not_found", "edge_not_found", "invalid_query", "invalid_document", "client_generated_id"} | {
-    "another_resource"
-}
+    "another_resource", "pipeline_not_published", "pipeline_archived",
+}  # fmt: skip
 OWN = {"ForbiddenError", "UnauthorizedError", "RateLimitedError", "NotAcceptableError", "UnsupportedMediaTypeError"}
 
 

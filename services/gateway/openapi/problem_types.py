@@ -125,6 +125,12 @@ _ERRORS: tuple[ServiceError, ...] = (
         "database_unavailable", "The database is not available now. Try again in a few seconds.", retry_after_s=2.0
     ),
     UnavailableError("overloaded", "1000 runs wait to be started. Try again in a few seconds.", retry_after_s=2.0),
+    UnavailableError(
+        "workers_not_told",
+        f"Run {_ID} is cancelled, but the workers could not be told, and may begin what they have. "
+        "Cancel it again in a few seconds.",
+        retry_after_s=2.0,
+    ),
     UnavailableError("not_started", "The run could not be started now. Try again in a few seconds.", retry_after_s=2.0),
     UnavailableError(
         "run_not_known_yet", f"Run {_ID} waits to be taken. Try again in a few seconds.", retry_after_s=2.0

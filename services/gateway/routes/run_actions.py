@@ -55,7 +55,7 @@ async def start_run(run_id: UUID, request: Request, wired: Wired) -> Response:
 @router.post(
     "/cancel",
     dependencies=[needs(Scope.RUNS_CANCEL)],
-    responses=answers(Run, example=CANCELLED, refuses=NOT_NOW),
+    responses=answers(Run, example=CANCELLED, refuses=[*NOT_NOW, "workers_not_told"]),
     openapi_extra=body_of(CancelRun, False, example=CancelRun(reason="asked for by mistake")),
 )
 async def cancel_run(run_id: UUID, request: Request, wired: Wired) -> Response:
