@@ -43,7 +43,7 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
 	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 2 --dist loadfile
-	@$(BIN)/pytest tests/faults
+	@$(BIN)/pytest tests/faults -m "not long"
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
@@ -81,8 +81,9 @@ sbom: $(READY) ## Write dist/pipewright.cdx.json: what is in the image, as Cyclo
 	else echo "skipped: cannot reach a package index that has cyclonedx-bom (deploy/supply/requirements.in)"; fi
 
 .PHONY: faults
-faults: $(READY) ## Five minutes of load while everything is killed, frozen and cut; then every promise is checked
+faults: $(READY) ## Load while everything is killed, frozen, cut, filled and flooded; then every promise is checked (half an hour; with ARGUMENTS one trial of five minutes)
 	@$(BIN)/python -m tests.faults $(ARGUMENTS)
+	@[ -n "$(ARGUMENTS)" ] || $(BIN)/pytest tests/faults tests/e2e/test_large_runs.py -m "long" -rs -s
 
 .PHONY: soak
 soak: $(READY) ## Half an hour of steady load: memory, descriptors, connections and tasks of every process, and their slopes

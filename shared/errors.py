@@ -29,6 +29,9 @@ class ServiceError(Exception):
         detail: str,
         errors: Sequence[FieldProblem] = (),
         retry_after_s: float | None = None,
+        *,
+        state: str | None = None,
+        allowed: Sequence[str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.problem = Problem(
@@ -38,6 +41,8 @@ class ServiceError(Exception):
             detail=detail,
             errors=tuple(errors),
             retry_after_s=retry_after_s,
+            state=state,
+            allowed=tuple(allowed) if allowed is not None else None,
         )
 
 

@@ -15,6 +15,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
+from shared.errors import InvalidError
+
 #: What a service uses: rows come as dictionaries.
 Connection = psycopg.AsyncConnection[dict[str, Any]]
 Pool = AsyncConnectionPool[Connection]
@@ -34,6 +36,12 @@ def use_orjson() -> None:
 def as_json(value: Any) -> str:
     """The one JSON parameter of a set-based statement."""
     return orjson.dumps(value).decode()
+
+
+def unstorable(error: psycopg.DataError) -> InvalidError:
+    """What is told whoever asked for something with a value that Postgres cannot take, such as U+0000."""
+    reason = str(error).splitlines()[0]
+    return InvalidError("unstorable_value", f"A value of the request cannot be stored or looked for: {reason}.")
 
 
 async def _configure(connection: Connection) -> None:

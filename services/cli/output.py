@@ -50,10 +50,12 @@ ID_WIDTH = 36
 Value = TypeVar("Value")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, is_line: bool = False) -> None:
+    """For people to read, too; as one line where more follow."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    option = orjson.OPT_APPEND_NEWLINE | (0 if is_line else orjson.OPT_INDENT_2)
+    sys.stdout.buffer.write(orjson.dumps(value, option=option))
     sys.stdout.flush()
 
 

@@ -20,8 +20,10 @@ def check_allowed(action: str, run_id: RunId, status: RunStatus) -> None:
     """Raises ConflictError with the state that the run is in and what is allowed from there."""
     if status in ACTIONS[action][0]:
         return
-    allowed = ", ".join(name for name, (states, _) in ACTIONS.items() if status in states)
+    allowed = tuple(name for name, (states, _) in ACTIONS.items() if status in states)
     raise ConflictError(
         "transition_not_allowed",
-        f"Run {run_id} is {status}; '{action}' is not possible from there. Possible are: {allowed}.",
+        f"Run {run_id} is {status}; '{action}' is not possible from there. Possible are: {', '.join(allowed)}.",
+        state=status,
+        allowed=allowed,
     )

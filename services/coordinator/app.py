@@ -75,7 +75,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
     actions = RunActions(versions, settler, dispatcher, windows, ended_runs)
     handlers = RunHandlers(pool, versions, starter, actions, requests)
-    ages = StreamAges(jetstream)
+    ages = StreamAges(jetstream, pool)
     webhooks = Webhooks(pool, versions, settler, publisher, tokens, ages, settings.lease_s, settings.sweep_s, Random())
     reconciler = Reconciler(pool, versions, settler, windows, ages, settings.sweep_s)
     leases = Leases(pool, jetstream, settings.lease_s)

@@ -9,6 +9,7 @@ from services.coordinator.state import NodeState, Outcome, RunId, RunState
 from shared.contracts.states import NodeStatus, RunStatus
 
 NodeRef = tuple[RunId, str]
+AttemptRef = tuple[RunId, str, int]
 
 
 @dataclass(slots=True)
@@ -41,6 +42,8 @@ class Decision:
     #: Runs with any change, by id.
     runs: dict[RunId, RunState] = field(default_factory=dict)
     ended: dict[RunId, RunEnd] = field(default_factory=dict)
+    #: Runs that ended before, perhaps without the workers having been told.
+    ended_before: dict[RunId, RunStatus] = field(default_factory=dict)
     #: Announced after the commit: nodes that became running.
     released: list[tuple[RunState, NodeState]] = field(default_factory=list)
     #: Announced again: they were committed before, perhaps without being announced.

@@ -61,11 +61,20 @@ class Dispatcher:
         known: Mapping[NodeRef, Ended],
         read: Sequence[Mapping[str, Any]] = (),
     ) -> list[Outgoing]:
-        """The messages for these nodes, from what is known and what was read of other nodes."""
+        """The messages for these nodes, from what is known and what was read of other nodes; without those that
+        cannot be made."""
         ends = dict(known)
         for row in read:
             ends[row["run_id"], row["node_key"]] = Ended(NodeStatus(row["status"]), row["output"], row["error"])
-        return [await self._message(dispatch, facts[dispatch.run_id], ends) for dispatch in dispatches]
+        messages = []
+        for dispatch in dispatches:
+            try:
+                messages.append(await self._message(dispatch, facts[dispatch.run_id], ends))
+            except (nats.errors.Error, TimeoutError, TypeError) as error:
+                # The others are none the worse; this one the reconciler finds.
+                words = str(error) or type(error).__name__
+                log.error("a node could not be sent", run_id=dispatch.run_id, node_key=dispatch.node.key, error=words)
+        return messages
 
     @staticmethod
     def unknown(

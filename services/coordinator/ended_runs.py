@@ -25,8 +25,8 @@ class EndedRuns:
         self._jetstream = jetstream
         self._bucket: KeyValue | None = None
 
-    async def put(self, ended: Iterable[tuple[RunId, RunStatus]]) -> None:
-        """Best effort: a worker that misses it does work whose result changes nothing."""
+    async def put(self, ended: Iterable[tuple[RunId, RunStatus]]) -> bool:
+        """False when the workers could not be told: they do work whose result changes nothing."""
         try:
             if self._bucket is None:
                 self._bucket = await self._jetstream.key_value(subjects.ENDED_RUNS_BUCKET)
@@ -34,3 +34,5 @@ class EndedRuns:
             await asyncio.gather(*(bucket.put(run_id, status.encode()) for run_id, status in ended))
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
             log.warning("could not tell the workers of ended runs", error=str(error) or type(error).__name__)
+            return False
+        return True

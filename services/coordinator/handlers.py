@@ -39,7 +39,7 @@ from shared.contracts.runs import (
 )
 from shared.contracts.states import RunStatus
 from shared.errors import NotFoundError, ServiceError, UnavailableError
-from shared.postgres import Connection, Pool
+from shared.postgres import Connection, Pool, unstorable
 
 
 class RunHandlers:
@@ -89,7 +89,7 @@ class RunHandlers:
         async with self.connection() as connection:
             rows = await reading.load_runs(connection, request)
             page = rows[: request.limit]
-            found = [views.run_view(row, await self._graph(connection, row)) for row in page]
+            found = [views.run_view(row) for row in page]
         return PlainReply({"runs": found, "next_after": page[-1]["id"] if len(rows) > len(page) else None})
 
     async def cancel(self, request: RunCancel) -> PlainReply:
@@ -156,9 +156,9 @@ class RunHandlers:
     async def _read(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
         row, graph = await self._run_of(connection, run_id)
         if graph is None or row["status"] != RunStatus.COMPLETED:
-            return views.run_view(row, graph)
+            return views.run_view(row)
         leaves = await reading.load_nodes(connection, run_id, graph.leaves)
-        return views.run_view(row, graph, views.run_output(graph, leaves))
+        return views.run_view(row, views.run_output(graph, leaves))
 
     async def _read_whole(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
         """Run and nodes as they were at one moment: the snapshot is true for its `seq`."""
@@ -168,10 +168,10 @@ class RunHandlers:
         row, nodes, attempts = found
         graph = await self._graph(connection, row)
         if graph is None:
-            return {**views.run_view(row, None), "node_results": []}
+            return {**views.run_view(row), "node_results": []}
         output = views.run_output(graph, nodes) if row["status"] == RunStatus.COMPLETED else None
         return {
-            **views.run_view(row, graph, output),
+            **views.run_view(row, output),
             "node_results": views.node_views(graph, row, nodes, attempts),
         }
 
@@ -198,6 +198,8 @@ class RunHandlers:
         try:
             async with self._pool.connection() as connection:
                 yield connection
+        except psycopg.DataError as error:
+            raise unstorable(error) from error
         except psycopg.OperationalError as error:
             raise _no_database() from error
 

@@ -7,11 +7,10 @@ room, and runs with nothing in flight. It never sends again merely because somet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import nats.errors
-import nats.js.errors
 import psycopg
 
 from services.coordinator.decision import Decision, NodeRef
@@ -23,10 +22,11 @@ from services.coordinator.settler import Settler
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store import reconciling as store
 from services.coordinator.store.settling import load_slice, node_state
-from services.coordinator.stream_ages import StreamAges
+from services.coordinator.stream_ages import Ages, StreamAges
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.contracts.states import AttemptOutcome, RunStatus
+from shared.errors import ServiceError
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -36,6 +36,8 @@ log = get_logger(__name__)
 SILENT_S = 15.0
 #: Of these it is told how many there are, this often.
 COUNT_EVERY_S = 15.0
+#: What a sweep may end by, and the next one may not.
+PASSING = (psycopg.Error, nats.errors.Error, ServiceError, TimeoutError)
 UNFINISHED = (RunStatus.PENDING, RunStatus.RUNNING)
 #: The shortest time between two looks for due retries.
 SHORTEST_WAIT_S = 0.01
@@ -66,7 +68,7 @@ class Reconciler:
         while True:
             try:
                 await self.sweep()
-            except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            except PASSING as error:
                 SWEEPS_FAILED.inc()
                 log.warning("a sweep failed", error=str(error).strip()[:300] or type(error).__name__)
             await asyncio.sleep(self._sweep_s)
@@ -82,8 +84,8 @@ class Reconciler:
                     await self._release(due)
                 async with self._pool.connection() as connection:
                     wait_s = await store.seconds_to_next_retry(connection)
-            except psycopg.Error as error:
-                log.warning("due retries could not be read", error=str(error).strip()[:300])
+            except PASSING as error:
+                log.warning("due retries were not released", error=str(error).strip()[:300] or type(error).__name__)
             await self._sleep_until(wait_s)
 
     async def _sleep_until(self, wait_s: float | None) -> None:
@@ -99,9 +101,13 @@ class Reconciler:
             retries.clear()
 
     async def sweep(self) -> None:
-        await self._end_expired()
+        async with self._pool.connection() as connection:
+            expired = await store.load_expired(connection)
+        kinds = {*self._windows.sizes(), *(row["node_type"] for row in expired)}
+        ages = {kind: await self._ages.look(kind) for kind in sorted(kinds)}
+        await self._end_expired(expired, ages)
         await self._fill_windows()
-        await self._send_lost()
+        await self._send_lost(ages)
         await self._repair_silent()
         await self._count_unfinished()
 
@@ -116,17 +122,12 @@ class Reconciler:
         for status in UNFINISHED:
             RUNS_UNFINISHED.labels(status).set(counts.get(status, 0))
 
-    async def _end_expired(self) -> None:
-        """A lease that is over: the attempt goes back to its queue if its message is there, else it ends."""
-        async with self._pool.connection() as connection:
-            expired = await store.load_expired(connection)
-            oldest: dict[str, datetime] = {}
-            for row in expired:
-                sent_at = oldest.get(row["node_type"], row["dispatched_at"])
-                oldest[row["node_type"]] = min(sent_at, row["dispatched_at"])
-            waiting = {kind: await self._ages.is_waiting(kind, sent_at) for kind, sent_at in oldest.items()}
-            back = [(row["run_id"], row["node_key"]) for row in expired if waiting[row["node_type"]]]
-            if back:
+    async def _end_expired(self, expired: Sequence[Mapping[str, Any]], ages: Mapping[str, Ages]) -> None:
+        """A lease that is over: the attempt goes back to its queue if its message is there, and ends if that is gone
+        and no result is on its way; else it is looked at again."""
+        back = {_reference(row) for row in expired if ages[row["node_type"]].is_waiting(row["dispatched_at"])}
+        if back:
+            async with self._pool.connection() as connection:
                 await store.forget_leases(connection, back)
         died = [
             Outcome(
@@ -139,7 +140,7 @@ class Reconciler:
                 started_at=row["started_at"],
             )
             for row in expired
-            if not waiting[row["node_type"]]
+            if _reference(row) not in back and ages[row["node_type"]].is_gone(_reference(row), row["dispatched_at"])
         ]
         if died:
             log.warning("attempts were given up because their workers died", count=len(died))
@@ -175,21 +176,20 @@ class Reconciler:
                 stored = await self._settler.store(connection, decision, facts)
         await self._settler.announce(stored)
 
-    async def _send_lost(self) -> None:
+    async def _send_lost(self, ages: Mapping[str, Ages]) -> None:
         """Attempts whose message is gone without a result: sent again under a new dispatch number."""
-        gone: dict[str, datetime] = {}
-        for kind in self._windows.sizes():
-            before = await self._ages.lost_before(kind)
-            if before is not None:
-                gone[kind] = before
+        gone = {kind: found.gone_before for kind, found in ages.items() if found.gone_before is not None}
         async with self._pool.connection() as connection:
-            lost = await store.load_lost(connection, gone) if gone else []
+            found = await store.load_lost(connection, gone) if gone else []
+            lost = [row for row in found if _reference(row) not in ages[row["node_type"]].held]
             if not lost:
                 return
-            facts = await self._versions.facts(connection, {run_id for run_id, _ in lost})
+            facts = await self._versions.facts(connection, {row["run_id"] for row in lost})
             async with connection.transaction():
-                free = await store.lock_free_runs(connection, {run_id for run_id, _ in lost})
-                rows = await store.send_again(connection, [ref for ref in lost if ref[0] in free])
+                free = await store.lock_free_runs(connection, {row["run_id"] for row in lost})
+                rows = await store.send_again(connection, [row for row in lost if row["run_id"] in free])
+        if not rows:
+            return
         log.warning("work that was lost is sent again", count=len(rows))
         RESCUES.labels("lost").inc(len(rows))
         await self._announce_again([Dispatch(row[0], node_state(row)) for row in rows], facts)
@@ -224,3 +224,7 @@ class Reconciler:
                     repair(decision, run, chosen, self._windows.of)
                 stored = await self._settler.store(connection, decision, facts)
         await self._settler.announce(stored)
+
+
+def _reference(row: Mapping[str, Any]) -> NodeRef:
+    return row["run_id"], row["node_key"]

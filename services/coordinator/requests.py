@@ -15,7 +15,7 @@ from services.coordinator.graph import Graph
 from services.coordinator.state import RunId
 from shared.clock import new_id
 from shared.contracts.runs import RunRequested, RunStarted
-from shared.errors import InvalidError, ServiceError, TooLargeError
+from shared.errors import ConflictError, InvalidError, ServiceError, TooLargeError
 from shared.input_schema import InputSchemaError, input_findings
 from shared.storable import TOO_DEEP, holds_zero_character, is_too_deep
 
@@ -51,13 +51,24 @@ def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
     return StartRequest(request, str(request.run_id or new_id()), is_from_stream, future)
 
 
-def digest_of(pipeline: str, run_input: dict[str, Any]) -> str:
+def digest_of(pipeline: str, run_input: dict[str, Any], *, hold: bool = False) -> str:
     """SHA-256 of the canonical body, as hex; raises InvalidError for an input that cannot be written."""
     try:
-        body = orjson.dumps({"pipeline": pipeline, "input": run_input}, option=orjson.OPT_SORT_KEYS)
+        body = orjson.dumps({"pipeline": pipeline, "input": run_input, "hold": hold}, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise InvalidError("invalid_input", f"The input cannot be passed on: {error}. Send another one.") from error
     return hashlib.sha256(body).hexdigest()
+
+
+def retry_digest_of(run_id: UUID, start_from: str) -> str:
+    """The same of a retry, which is no other retry and no start."""
+    return hashlib.sha256(f"retry {start_from} of {run_id}".encode()).hexdigest()
+
+
+def another_body(run_id: RunId, what: str) -> ConflictError:
+    return ConflictError(
+        "another_body", f"Run {run_id} was started with this {what} and another body. Use a new one for a new run."
+    )
 
 
 def check_request(request: RunRequested) -> None:

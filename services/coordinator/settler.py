@@ -116,6 +116,9 @@ class Settler:
                 if isinstance(error, TOO_MUCH) or (isinstance(error, TOO_SLOW) and len(outcomes) > 1):
                     raise
                 log.warning("Postgres did not take a batch; trying again", error=str(error).strip()[:300])
+                for outcome in outcomes:
+                    # It may have been committed all the same, when the connection was lost in the commit.
+                    outcome.is_redelivered = True
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _transact(self, outcomes: Sequence[Outcome]) -> Stored:
@@ -163,10 +166,9 @@ class Settler:
         is_published = await self._dispatcher.publish(messages)
         if decision.runs:
             await self._dispatcher.announce_changes(decision)
-        if any(end.run.unfinished for end in decision.ended.values()):
-            await self._ended_runs.put(
-                (run_id, end.run.status) for run_id, end in decision.ended.items() if end.run.unfinished
-            )
+        ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
+        if ended or decision.ended_before:
+            await self._ended_runs.put({**decision.ended_before, **ended}.items())
         return is_published
 
 

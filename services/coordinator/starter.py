@@ -11,7 +11,7 @@ import psycopg
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.metrics import RUNS_STARTED, STARTS_REFUSED, reason_label
 from services.coordinator.release import first_release, held
-from services.coordinator.requests import NAME_LIMIT, StartRequest, check_input, check_request, digest_of
+from services.coordinator.requests import NAME_LIMIT, StartRequest, another_body, check_input, check_request, digest_of
 from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
 from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
@@ -135,7 +135,7 @@ class Starter:
                     raise ProblemError(resolved.error)
                 assert resolved.version_id is not None
                 graph = await self._versions.graph(connection, resolved.version_id)
-                request.digest = digest_of(str(graph.pipeline_id), request.request.input)
+                request.digest = _digest(request, str(graph.pipeline_id))
                 request.pipeline_id = graph.pipeline_id
                 check_input(request.request.input, graph)
                 request.graph = graph
@@ -212,11 +212,15 @@ def _is_sound(request: StartRequest) -> bool:
     request.graph, request.refusal = None, None
     try:
         check_request(request.request)
-        request.digest = digest_of(request.request.pipeline, request.request.input)
+        request.digest = _digest(request, request.request.pipeline)
     except InvalidError as error:
         request.digest = digest_of(request.request.pipeline, {})
         request.refuse(error)
     return request.refusal is None
+
+
+def _digest(request: StartRequest, pipeline: str) -> str:
+    return digest_of(pipeline, request.request.input, hold=request.request.hold)
 
 
 def _error_of(error: Exception) -> ServiceError:
@@ -284,8 +288,7 @@ def _answer_existing(request: StartRequest, row: dict[str, Any] | None) -> None:
         )
     elif bytes(row["request_sha256"]).hex() != request.digest:
         what = f"idempotency key '{request.request.idempotency_key}'" if row["id"] != request.run_id else "run_id"
-        detail = f"Run {row['id']} was started with this {what} and another body. Use a new one for a new run."
-        _answer(request, ConflictError("another_body", detail))
+        _answer(request, another_body(row["id"], what))
     elif not request.answer.done():
         request.answer.set_result(RunStarted(run_id=row["id"], status=RunStatus(row["status"])))
 

@@ -73,7 +73,7 @@ class Outcome:
     started_at: datetime | str | None = None
     finished_at: datetime | str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    #: Heard before: its announcements may have been lost.
+    #: Heard or settled before, perhaps: its announcements may have been lost.
     is_redelivered: bool = False
     #: Postgres took it in no form, so it was not settled.
     is_refused: bool = False

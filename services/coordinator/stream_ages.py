@@ -1,8 +1,8 @@
-"""What the streams tell of lost work: how old the oldest message of a node type is.
+"""What the streams tell of lost work: how old the oldest message of a node type is that nobody holds.
 
 A message of NODE_WORK stays until its work is acknowledged, which is after its result is in NODE_RESULTS; a
-result stays until it is committed. So an attempt is lost when it was sent before the oldest work there is,
-and every result that was there when that was seen has been settled since.
+result stays until it is committed. So an attempt is over without a result when it was sent before the oldest work
+there was, and every result that was there when that was seen has been settled since.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 
+from services.coordinator.decision import NodeRef
 from services.coordinator.metrics import OUTBOX_AGE, WORK_AGE, node_type_label
+from services.coordinator.oldest_work import OldestWork
 from shared.contracts import subjects
+from shared.postgres import Pool
 
 #: Clocks of servers differ, and what was committed a moment ago may be about to be published.
 MARGIN = timedelta(seconds=5)
@@ -26,40 +29,60 @@ LOOKS_KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """At this time, all work sent before `gone_before` had left the stream."""
+    """At this time, all work sent before `gone_before` had left the stream, but for what was held."""
 
     seen_at: datetime
     gone_before: datetime
+    held: frozenset[NodeRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """What is known of one node type now."""
+
+    #: When the oldest work was sent that nobody holds.
+    oldest: datetime | None
+    #: What was sent before this, and is not in `held`, will have no result; None while that is not known.
+    gone_before: datetime | None
+    held: frozenset[NodeRef]
+
+    def is_waiting(self, sent_at: datetime) -> bool:
+        """True when the message of an attempt sent then, without a valid lease, may still be in the stream."""
+        return self.oldest is not None and self.oldest <= sent_at + MARGIN
+
+    def is_gone(self, node: NodeRef, sent_at: datetime) -> bool:
+        """True when the current attempt of this node, sent then, is neither in the stream nor among the results."""
+        return self.gone_before is not None and sent_at < self.gone_before and node not in self.held
 
 
 class StreamAges:
     """Remembers what it saw, so that results on their way are never taken for lost ones."""
 
-    def __init__(self, jetstream: JetStreamContext) -> None:
+    def __init__(self, jetstream: JetStreamContext, pool: Pool) -> None:
         self._jetstream = jetstream
+        self._work = OldestWork(jetstream, pool)
         self._looks: dict[str, deque[_Look]] = {}
 
-    async def lost_before(self, node_type: str) -> datetime | None:
-        """Attempts without a lease that were sent before this time are lost; None while that is not known."""
+    async def look(self, node_type: str) -> Ages:
         now = datetime.now(UTC)
-        oldest_work = await self._oldest(subjects.NODE_WORK, subjects.node_ready(node_type))
+        oldest_work, held = await self._work.find(node_type)
         looks = self._looks.setdefault(node_type, deque(maxlen=LOOKS_KEPT))
-        looks.append(_Look(now, oldest_work or now))
-        oldest_result = await self._oldest(subjects.NODE_RESULTS, subjects.node_result(node_type))
+        looks.append(_Look(now, oldest_work or now, held))
+        oldest_result = await self._oldest_result(node_type)
         WORK_AGE.labels(node_type_label(node_type)).set(_seconds(now, oldest_work))
         OUTBOX_AGE.labels(node_type_label(node_type)).set(_seconds(now, oldest_result))
         settled_until = oldest_result or datetime.now(UTC)
-        proven = [look.gone_before for look in looks if look.seen_at + MARGIN < settled_until]
-        return max(proven) - MARGIN if proven else None
+        proven = [look for look in looks if look.seen_at + MARGIN < settled_until]
+        if not proven:
+            return Ages(oldest_work, None, frozenset())
+        best = max(proven, key=lambda look: look.gone_before)
+        return Ages(oldest_work, best.gone_before - MARGIN, best.held)
 
-    async def is_waiting(self, node_type: str, sent_at: datetime) -> bool:
-        """True when the message of an attempt sent then may still be in the stream."""
-        oldest = await self._oldest(subjects.NODE_WORK, subjects.node_ready(node_type))
-        return oldest is not None and oldest <= sent_at + MARGIN
-
-    async def _oldest(self, stream: str, subject: str) -> datetime | None:
+    async def _oldest_result(self, node_type: str) -> datetime | None:
         try:
-            message = await self._jetstream.get_msg(stream, seq=1, subject=subject, next=True)
+            message = await self._jetstream.get_msg(
+                subjects.NODE_RESULTS, seq=1, subject=subjects.node_result(node_type), next=True
+            )
         except nats.js.errors.NotFoundError:
             return None
         return message.time

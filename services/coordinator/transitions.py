@@ -46,8 +46,8 @@ def settle(
         standing = standing_of(run, outcome)
         if run is None or standing is not Standing.EXPECTED:
             decision.ignored.append(((outcome.run_id, outcome.node_key), REASONS[standing]))
-            if run is not None and standing is Standing.SETTLED and outcome.is_redelivered:
-                _repeat(decision, run, outcome)
+            if run is not None and outcome.is_redelivered:
+                _repeat(decision, run, outcome, standing)
             continue
         _settle_one(decision, run, outcome, ready.setdefault(run.id, []), random)
     for run in list(decision.runs.values()):
@@ -147,8 +147,12 @@ def _finish(
                     waiting.append((target, NodeStatus.SKIPPED, None))
 
 
-def _repeat(decision: Decision, run: RunState, outcome: Outcome) -> None:
-    """Its successors may have been committed as running by a coordinator that died before it told them."""
+def _repeat(decision: Decision, run: RunState, outcome: Outcome, standing: Standing) -> None:
+    """What it led to may have been committed by a coordinator that died, or was cut off, before it told of it."""
+    if standing is Standing.RUN_IS_OVER and run.status is not RunStatus.COMPLETED:
+        decision.ended_before[run.id] = run.status
+    if standing is not Standing.SETTLED:
+        return
     for edge in run.graph.outgoing[outcome.node_key]:
         target = run.nodes.get(edge.target)
         if target is not None and target.status is NodeStatus.RUNNING:

@@ -20,15 +20,15 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> fl
     return round((finished_at - started_at).total_seconds() * 1000, 3)
 
 
-def run_view(row: Row, graph: Graph | None, output: dict[str, Any] | None = None) -> dict[str, Any]:
+def run_view(row: Row, output: dict[str, Any] | None = None) -> dict[str, Any]:
     """A run (see contracts.runs.Run) as plain values."""
-    count = len(graph.nodes) if graph is not None else 0
+    count = row["node_count"] or 0
     status = RunStatus(row["status"])
     return {
         "id": row["id"],
         "pipeline_id": row["pipeline_id"],
         "pipeline_slug": row["pipeline_slug"],
-        "version": graph.number if graph is not None else None,
+        "version": row["version"],
         "status": status,
         "input": row["input"],
         "output": output,

@@ -35,7 +35,7 @@ async def end_body(connection: Connection, versions: Versions, run_id: UUID) -> 
         is_omitted = await output_bytes(connection, run_id, graph.leaves) > BODY_LIMIT
         if not is_omitted:
             output = views.run_output(graph, await reading.load_nodes(connection, run_id, graph.leaves))
-    run = views.run_view(row, graph, output)
+    run = views.run_view(row, output)
     body = _encode(run, is_omitted)
     if len(body) > BODY_LIMIT and output is not None:
         body = _encode(run | {"output": None}, is_omitted=True)

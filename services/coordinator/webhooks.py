@@ -22,7 +22,7 @@ from services.coordinator.signatures import sign
 from services.coordinator.state import Outcome
 from services.coordinator.store import delivering as store
 from services.coordinator.store.delivering import AttemptRef
-from services.coordinator.stream_ages import StreamAges
+from services.coordinator.stream_ages import MARGIN, StreamAges
 from services.coordinator.tokens import Tokens
 from services.coordinator.versions import Versions
 from services.coordinator.webhook_bodies import end_body
@@ -40,6 +40,8 @@ BATCH = 100
 SHORTEST_WAIT_S = 0.05
 #: What the stream did not take is tried again after so long.
 PUT_BACK_S = 5.0
+#: Whether a result is on its way is known some seconds after the message was seen to be gone.
+LOOK_AGAIN_S = MARGIN.total_seconds() + 1.0
 #: For the worker, with some time to spare beyond its own limit for the exchange.
 TIMEOUT_S = 30.0
 #: Constant, so that nothing of a run is ever read as a template; the values travel as inputs.
@@ -141,18 +143,27 @@ class Webhooks:
                 await store.put_back(connection, unsent, PUT_BACK_S)
 
     async def _find_unheard(self) -> None:
-        """Attempts that are over their time: waited for while their message may be in the stream, else failed."""
+        """Attempts that are over their time: waited for while their message or their result may be in a stream,
+        else failed."""
         async with self._pool.connection() as connection:
             unheard = await store.load_unheard(connection)
         if not unheard:
             return
-        is_waiting = await self._ages.is_waiting(subjects.WEBHOOK, min(sent_at for _, _, sent_at in unheard))
-        attempts = [(name, attempt) for name, attempt, _ in unheard]
-        if is_waiting:
-            async with self._pool.connection() as connection:
-                await store.look_later(connection, attempts, self._lease_s)
-        else:
-            await self._end((attempt, AttemptEnd(False, error=UNHEARD)) for attempt in attempts)
+        ages = await self._ages.look(subjects.WEBHOOK)
+        waiting, unsure, gone = [], [], []
+        for name, attempt, sent_at in unheard:
+            if ages.is_waiting(sent_at):
+                waiting.append((name, attempt))
+            elif ages.is_gone((name, subjects.WEBHOOK), sent_at):
+                gone.append((name, attempt))
+            else:
+                unsure.append((name, attempt))
+        async with self._pool.connection() as connection:
+            for attempts, delay_s in ((waiting, self._lease_s), (unsure, LOOK_AGAIN_S)):
+                if attempts:
+                    await store.look_later(connection, attempts, delay_s)
+        if gone:
+            await self._end((attempt, AttemptEnd(False, error=UNHEARD)) for attempt in gone)
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Commit what workers said, however long Postgres is away; an attempt that is over already changes nothing."""

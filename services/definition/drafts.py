@@ -12,11 +12,12 @@ import psycopg
 
 from services.definition import store
 from services.definition.catalogue import NodeTypes
+from services.definition.loose import all_findings
 from services.definition.validation import Catalogue, check, findings_of
 from shared.contracts.pipelines import Pipeline, PipelineDocument
 from shared.contracts.problems import FieldProblem
-from shared.errors import ChangedMeanwhileError, InvalidError, NotFoundError, UnavailableError
-from shared.postgres import Connection, Pool
+from shared.errors import ChangedMeanwhileError, NotFoundError, UnavailableError
+from shared.postgres import Connection, Pool, unstorable
 
 
 class Drafts:
@@ -32,17 +33,21 @@ class Drafts:
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
-        except psycopg.errors.UntranslatableCharacter as error:
-            raise InvalidError(
-                "invalid_pipeline",
-                "The document holds the character U+0000, which cannot be stored. Take it out.",
-            ) from error
+        except psycopg.DataError as error:
+            raise unstorable(error) from error
         except psycopg.OperationalError as error:
             raise UnavailableError(
                 "database_unavailable",
                 "The database is not available now. Try again in a few seconds.",
                 retry_after_s=2.0,
             ) from error
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """For reading: everything as it was at one moment, and nobody who edits is kept waiting."""
+        async with self.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
 
     async def check(self, connection: Connection, document: PipelineDocument) -> Catalogue:
         """In a thread: a large document takes a second, and other questions must be answered meanwhile."""
@@ -57,11 +62,21 @@ class Drafts:
         catalogue = await self.node_types.known(connection)
         return await asyncio.to_thread(findings_of, document, catalogue, is_partial=is_partial)
 
-    async def find(self, connection: Connection, reference: str, if_revision: int | None = None) -> dict[str, Any]:
-        """The pipeline, locked; raises NotFoundError, or ChangedMeanwhileError when it has another revision."""
-        found = await store.find_pipeline(connection, reference, is_locked=True)
+    async def all_findings(self, connection: Connection, raw: Any) -> list[FieldProblem]:
+        """All that is wrong with what may not even be a document."""
+        catalogue = await self.node_types.known(connection)
+        return await asyncio.to_thread(all_findings, raw, catalogue)
+
+    async def find(self, connection: Connection, reference: str, *, is_locked: bool = False) -> dict[str, Any]:
+        """The pipeline; raises NotFoundError."""
+        found = await store.find_pipeline(connection, reference, is_locked=is_locked)
         if found is None:
             raise await self.missing(connection, reference)
+        return found
+
+    async def lock(self, connection: Connection, reference: str, if_revision: int | None = None) -> dict[str, Any]:
+        """The pipeline, for an edit; raises NotFoundError, or ChangedMeanwhileError when it has another revision."""
+        found = await self.find(connection, reference, is_locked=True)
         if if_revision is not None and found["revision"] != if_revision:
             raise ChangedMeanwhileError(
                 "changed_meanwhile",
@@ -74,9 +89,7 @@ class Drafts:
         return pipeline_not_found(reference, await store.all_slugs(connection))
 
     async def read(self, connection: Connection, reference: str) -> Pipeline:
-        found = await store.find_pipeline(connection, reference)
-        if found is None:
-            raise await self.missing(connection, reference)
+        found = await self.find(connection, reference)
         nodes = await store.load_nodes(connection, found["id"])
         edges = await store.load_edges(connection, found["id"])
         return Pipeline.model_validate({**found, "nodes": nodes, "edges": edges})

@@ -59,7 +59,7 @@ class GraphHandlers:
     async def create_node(self, request: NodeCreate) -> NodeView:
         node = _read(NodeDocument, request.node)
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             if await graph_store.load_node(connection, found["id"], node.key) is not None:
                 raise ConflictError(
                     "node_exists", f"Pipeline '{found['slug']}' has a node '{node.key}' already. Choose another key."
@@ -69,12 +69,12 @@ class GraphHandlers:
             return await self._edited_node(connection, found, node)
 
     async def get_node(self, request: NodeGet) -> NodeView:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             return _node_view(found, await self._node(connection, found, request.key))
 
     async def list_nodes(self, request: NodesList) -> NodePage:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             rows = await graph_store.list_nodes(connection, found["id"], request.limit + 1, request.after)
         page = rows[: request.limit]
@@ -92,7 +92,7 @@ class GraphHandlers:
                 [FieldProblem(pointer="/key", detail=f"must be '{request.key}'")],
             )
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             await self._node(connection, found, request.key)
             await self._check(connection, node)
             await graph_store.update_node(connection, found["id"], node)
@@ -100,16 +100,16 @@ class GraphHandlers:
 
     async def delete_node(self, request: NodeDelete) -> NodeView:
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             row = await self._node(connection, found, request.key)
             await graph_store.delete_node(connection, found["id"], request.key)
-            await store.raise_revision(connection, found["id"])
-            return _node_view(found, row)
+            revision = await store.raise_revision(connection, found["id"])
+            return _node_view({**found, "revision": revision}, row)
 
     async def create_edge(self, request: EdgeCreate) -> EdgeView:
         edge = _read(EdgeDocument, request.edge)
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             document = await self._drafts.document(connection, found)
             edges = [*document.edges, edge]
             place = f"/edges/{len(document.edges)}"
@@ -122,12 +122,12 @@ class GraphHandlers:
             return _edge_view({**found, "revision": revision}, edge.model_dump())
 
     async def get_edge(self, request: EdgeGet) -> EdgeView:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             return _edge_view(found, await self._edge(connection, found, request.id))
 
     async def list_edges(self, request: EdgesList) -> EdgePage:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             rows = await graph_store.list_edges(connection, found["id"], request.limit + 1, request.after)
         page = [_edge_view(found, row) for row in rows[: request.limit]]
@@ -135,11 +135,11 @@ class GraphHandlers:
 
     async def delete_edge(self, request: EdgeDelete) -> EdgeView:
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             row = await self._edge(connection, found, request.id)
             await graph_store.delete_edge(connection, found["id"], request.id)
-            await store.raise_revision(connection, found["id"])
-            return _edge_view(found, row)
+            revision = await store.raise_revision(connection, found["id"])
+            return _edge_view({**found, "revision": revision}, row)
 
     async def _check(self, connection: Connection, node: NodeDocument) -> None:
         """The node by itself; raises InvalidError."""

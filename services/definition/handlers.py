@@ -120,11 +120,11 @@ class PipelineHandlers:
             return Applied.model_validate({"pipeline": await self._drafts.read(connection, slug), "outcome": outcome})
 
     async def get(self, request: PipelineGet) -> Pipeline:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             return await self._drafts.read(connection, request.pipeline)
 
     async def list(self, request: PipelineList) -> PipelinePage:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             rows = await store.list_pipelines(connection, request)
         page = rows[: request.limit]
         return PipelinePage(
@@ -136,7 +136,7 @@ class PipelineHandlers:
         """The draft becomes the document; runs go on with what is published."""
         document = read_document(request.document)
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             await self._drafts.check(connection, document)
             try:
                 await store.update_pipeline(connection, found["id"], document)
@@ -148,7 +148,7 @@ class PipelineHandlers:
     async def delete(self, request: PipelineGet) -> Pipeline:
         """Frees the slug at once; runs that go on are not touched. The answer is what was deleted."""
         async with self._drafts.transaction() as connection:
-            await self._drafts.find(connection, request.pipeline, request.if_revision)
+            await self._drafts.lock(connection, request.pipeline, request.if_revision)
             pipeline = await self._drafts.read(connection, request.pipeline)
             await store.delete_pipeline(connection, pipeline.id)
             return pipeline
@@ -160,7 +160,7 @@ class PipelineHandlers:
 
     async def _publish(self, connection: Connection, reference: str, if_revision: int | None = None) -> bool:
         """Make a version of the draft; False when the active one is the same already."""
-        found = await self._drafts.find(connection, reference, if_revision)
+        found = await self._drafts.lock(connection, reference, if_revision)
         status = after_publish(PipelineStatus(found["status"]), found["slug"])
         document = await self._drafts.document(connection, found)
         digest = digest_of(document)
@@ -183,28 +183,29 @@ class PipelineHandlers:
     async def archive(self, request: PipelineGet) -> Pipeline:
         """It starts no runs any more; those that go on are not touched."""
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             status = after_archive(PipelineStatus(found["status"]), found["slug"])
-            await store.set_status(connection, found["id"], status)
+            if status is not PipelineStatus(found["status"]):
+                await store.set_status(connection, found["id"], status)
             return await self._drafts.read(connection, request.pipeline)
 
     async def validate(self, request: PipelineValidate) -> Findings:
         """Of a document, or of a draft as it would be published; nothing is saved."""
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             if request.pipeline is not None and request.document is None:
                 found = await self._drafts.find(connection, request.pipeline)
                 document = await self._drafts.document(connection, found)
+                errors = await self._drafts.findings(connection, document)
             else:
                 try:
-                    document = read_document(request.document)
+                    errors = await self._drafts.all_findings(connection, request.document)
                 except InvalidError as error:
-                    return Findings(is_valid=False, errors=list(error.problem.errors))
-            errors = await self._drafts.findings(connection, document)
+                    errors = list(error.problem.errors)
         return Findings(is_valid=not errors, errors=errors)
 
     async def export(self, request: PipelineGet) -> PipelineDocument:
         """The draft as `apply` takes it."""
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             return await self._drafts.document(connection, await self._drafts.find(connection, request.pipeline))
 
 

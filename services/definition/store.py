@@ -124,7 +124,8 @@ async def delete_pipeline(connection: Connection, pipeline_id: UUID) -> None:
 
 async def set_status(connection: Connection, pipeline_id: UUID, status: PipelineStatus) -> None:
     await connection.execute(
-        "UPDATE definition.pipelines SET status = %s, updated_at = clock_timestamp() WHERE id = %s",
+        "UPDATE definition.pipelines SET status = %s, revision = revision + 1, updated_at = clock_timestamp() "
+        "WHERE id = %s",
         (status, pipeline_id),
     )
 
@@ -163,7 +164,7 @@ async def publish(
     )
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version.number, digest, version.pipeline_id),
     )
 
@@ -172,7 +173,7 @@ async def activate(connection: Connection, pipeline_id: UUID, version: Row, stat
     """New runs use this version."""
     await connection.execute(
         "UPDATE definition.pipelines SET status = %s, active_version = %s, published_sha256 = %s, "
-        "updated_at = clock_timestamp() WHERE id = %s",
+        "revision = revision + 1, updated_at = clock_timestamp() WHERE id = %s",
         (status, version["number"], version["sha256"], pipeline_id),
     )
 
@@ -237,12 +238,14 @@ async def load_version(connection: Connection, version_id: UUID) -> Any | None:
 
 async def resolve(connection: Connection, references: Sequence[str]) -> list[Row]:
     """Pipelines by slug or id, with the id of their active version."""
+    # Postgres refuses the whole question for one name with U+0000, which none of its own can have.
+    askable = [reference for reference in references if "\0" not in reference]
     cursor = await connection.execute(
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
         "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
         "WHERE pipeline.slug = ANY(%(slugs)s) OR pipeline.id = ANY(%(ids)s::uuid[])",
-        {"slugs": list(references), "ids": list(filter(None, map(as_id, references)))},
+        {"slugs": askable, "ids": list(filter(None, map(as_id, askable)))},
         prepare=True,
     )
     return await cursor.fetchall()

@@ -106,16 +106,18 @@ def findings_of(document: PipelineDocument, catalogue: Catalogue, *, is_partial:
     if document.input_schema is not None:
         findings += schema_findings(document.input_schema)
     keys = {node.key for node in document.nodes}
-    findings += edge_findings(keys, document.edges)
-    parents = parents_of(keys, document.edges)
-    if not findings and (cycle := find_cycle(parents)):
-        findings.append(
+    graph_findings = edge_findings(keys, document.edges)
+    parents = parents_of(keys, [edge for edge in document.edges if edge.source != edge.target])
+    if cycle := find_cycle(parents):
+        graph_findings.append(
             FieldProblem(
                 pointer="/edges",
                 detail=f"the graph has a cycle: {' -> '.join(cycle)}. Remove one of these edges.",
             )
         )
-    return findings or _node_findings(document, catalogue, parents, is_partial)
+    # What is upstream of what is known only of a graph that is one.
+    upstream = Upstream(parents) if not graph_findings else None
+    return findings + graph_findings + _node_findings(document, catalogue, parents, upstream, is_partial)
 
 
 def is_uuid(text: str) -> bool:
@@ -148,9 +150,12 @@ def _key_findings(document: PipelineDocument) -> list[FieldProblem]:
 
 
 def _node_findings(
-    document: PipelineDocument, catalogue: Catalogue, parents: Mapping[str, list[str]], is_partial: bool
+    document: PipelineDocument,
+    catalogue: Catalogue,
+    parents: Mapping[str, list[str]],
+    upstream: Upstream | None,
+    is_partial: bool,
 ) -> list[FieldProblem]:
-    upstream = Upstream(parents)
     #: Findings of a config by type and text, since many nodes of a large graph have the same.
     known: dict[tuple[str, bytes], list[FieldProblem]] = {}
     findings: list[FieldProblem] = []
@@ -183,7 +188,7 @@ def _reference_findings(
     node: NodeDocument,
     node_type: KnownType,
     place: str,
-    upstream: Upstream,
+    upstream: Upstream | None,
     parents: Mapping[str, list[str]],
 ) -> list[FieldProblem]:
     try:
@@ -196,7 +201,7 @@ def _reference_findings(
             near = difflib.get_close_matches(key, parents, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             detail = f"node '{node.key}' refers to '{key}', which does not exist.{hint}"
-        elif not upstream.is_upstream(key, node.key):
+        elif upstream is not None and not upstream.is_upstream(key, node.key):
             detail = (
                 f"node '{node.key}' refers to '{key}', which is not upstream of it. "
                 f"Add edges that lead from '{key}' to '{node.key}', or take the reference out."
@@ -204,7 +209,7 @@ def _reference_findings(
         else:
             continue
         findings.append(FieldProblem(pointer=place, detail=detail))
-    if references.previous and not parents[node.key]:
+    if references.previous and upstream is not None and not parents[node.key]:
         detail = f"node '{node.key}' refers to 'previous', but no edge leads to it."
         findings.append(FieldProblem(pointer=place, detail=detail))
     return findings

@@ -7,7 +7,7 @@ from typing import Any
 from services.definition import store
 from services.definition.difference import difference
 from services.definition.drafts import Drafts, pipeline_not_found
-from services.definition.lifecycle import after_publish, archived
+from services.definition.lifecycle import after_publish, check_allowed
 from shared.bus.rpc import Endpoint, PlainReply
 from shared.contracts import subjects
 from shared.contracts.pipelines import (
@@ -54,7 +54,7 @@ class VersionHandlers:
         }
 
     async def list(self, request: VersionsList) -> VersionPage:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             rows = await store.list_versions(connection, found["id"], request.limit + 1, request.after)
         page = rows[: request.limit]
@@ -64,7 +64,7 @@ class VersionHandlers:
         )
 
     async def read(self, request: VersionRead) -> PipelineVersion:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             row = await self._version(connection, found, request.number)
         return _view(row, found)
@@ -72,14 +72,15 @@ class VersionHandlers:
     async def publish(self, request: VersionPublish) -> Pipeline:
         """New runs use it; its number stays what it was."""
         async with self._drafts.transaction() as connection:
-            found = await self._drafts.find(connection, request.pipeline, request.if_revision)
+            found = await self._drafts.lock(connection, request.pipeline, request.if_revision)
             row = await self._version(connection, found, request.number)
             status = after_publish(PipelineStatus(found["status"]), found["slug"])
-            await store.activate(connection, found["id"], row, status)
+            if row["number"] != found["active_version"]:
+                await store.activate(connection, found["id"], row, status)
             return await self._drafts.read(connection, str(found["id"]))
 
     async def compare(self, request: VersionsCompare) -> VersionDifference:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
             before = await self._version(connection, found, request.number)
             if request.other is None:
@@ -128,18 +129,16 @@ def _view(row: dict[str, Any], found: dict[str, Any]) -> PipelineVersion:
     return PipelineVersion.model_validate({**row, "pipeline_id": found["id"], "is_active": is_active})
 
 
+def _refusal(row: dict[str, Any]) -> ServiceError | None:
+    try:
+        check_allowed("execute", PipelineStatus(row["status"]), row["slug"])
+    except ConflictError as error:
+        return error
+    return None
+
+
 def _resolved(name: str, row: dict[str, Any] | None, slugs: list[str]) -> ResolvedVersion:
-    error: ServiceError | None = None
-    if row is None:
-        error = pipeline_not_found(name, slugs)
-    elif row["status"] == PipelineStatus.ARCHIVED:
-        error = archived(row["slug"])
-    elif row["version_id"] is None:
-        error = ConflictError(
-            "pipeline_not_published",
-            f"Pipeline '{row['slug']}' is a draft. Publish it first: "
-            f"POST {path_to('pipelines', row['slug'], 'publish')}.",
-        )
+    error = pipeline_not_found(name, slugs) if row is None else _refusal(row)
     problem: Problem | None = error.problem if error is not None else None
     return ResolvedVersion(
         pipeline=name,

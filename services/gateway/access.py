@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
+from services.gateway.parameters import check_parameters
 from shared.errors import ServiceError
 
 
@@ -27,7 +28,10 @@ class ForbiddenError(ServiceError):
 
 
 class Needs:
-    """The dependency of a route: a good key with this scope, that does not ask too often."""
+    """The dependency of a route: a good key with this scope, that does not ask too often.
+
+    What is wrong with path and query is told behind that, so that nobody without a key learns of it.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -45,6 +49,7 @@ class Needs:
                 "missing_scope",
                 f"This needs the scope '{self.scope}'; key '{key.name}' has: {has}. Use another key.",
             )
+        check_parameters(request)
 
 
 def caller_of(request: Request) -> str:

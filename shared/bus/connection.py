@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
@@ -18,8 +19,10 @@ log = get_logger(__name__)
 
 #: Seconds between pings; with two outstanding a dead connection is found within 15 s.
 PING_INTERVAL_S = 5
-#: A ping that has not come back by then will not.
+#: A ping that has not come back by then is no sign of life.
 PING_TIMEOUT_S = 3
+#: By then it has come back late, or its connection is given up.
+LATE_PONG_S = 60
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -80,7 +83,14 @@ class Bus:
         if not self.is_connected:
             # `flush` comes back at once, and well, while there is no connection.
             raise nats.errors.ConnectionReconnectingError
-        await self.client.flush(PING_TIMEOUT_S)
+        # Not `flush` with our timeout: it cancels what waits for the answer, and an answer that comes after all then
+        # ends nats-py's reading for good.
+        flushing = asyncio.ensure_future(self.client.flush(LATE_PONG_S))
+        flushing.add_done_callback(_forget_error)
+        done, _ = await asyncio.wait({flushing}, timeout=PING_TIMEOUT_S)
+        if not done:
+            raise nats.errors.TimeoutError
+        flushing.result()
         for hook in self._heard_hooks:
             hook()
 
@@ -107,3 +117,9 @@ class Bus:
             # nats-py gives up for good on some server errors; a new process connects afresh.
             log.error("NATS closed the connection for good; ending this process to be started anew")
             os._exit(70)
+
+
+def _forget_error(flushing: asyncio.Future[None]) -> None:
+    """Nobody may be waiting for it any more."""
+    if not flushing.cancelled():
+        flushing.exception()

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
-from shared.bus.transfers import MESSAGE_LIMIT, Transfers
+from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.contracts.runs import ProblemReply
@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 #: Set on a message whose body is a TransferRef.
 TRANSFER_HEADER = "Pipewright-Transfer"
+#: What large bodies go through, as refusals call it.
+TRANSFERS = "the object store 'transfers'"
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -62,14 +64,14 @@ class Rpc:
 
     async def call_raw(self, subject: str, request: BaseModel, timeout_s: float = DEFAULT_TIMEOUT_S) -> Any:
         """The answer as plain JSON values."""
-        body, headers = await self._pack(request.model_dump_json(exclude_none=True).encode())
         try:
+            body, headers = await self._pack(request.model_dump_json(exclude_none=True).encode())
             answer = await self._client.request(subject, body, timeout=timeout_s, headers=headers)
-        except (nats.errors.NoRespondersError, nats.errors.TimeoutError, TimeoutError) as error:
+            found = orjson.loads(await self._unpack(answer))
+        except (nats.errors.NoRespondersError, TimeoutError) as error:
             raise _unavailable(subject) from error
-        except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
+        except (nats.errors.Error, TransferError) as error:
             raise _unavailable("NATS") from error
-        found = orjson.loads(await self._unpack(answer))
         if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
             raise reported(Problem.model_validate(found["error"]))
         return found
@@ -98,23 +100,52 @@ class Rpc:
             answer = ProblemReply(error=error.problem)
         except ValidationError as error:
             answer = ProblemReply(error=invalid_body(error).problem)
+        except TransferError:
+            answer = ProblemReply(error=_unavailable("the object store").problem)
         except Exception:
             log.exception("a request failed", subject=message.subject)
             answer = ProblemReply(error=_internal())
-        reply, headers = await self._pack(_as_json(answer))
         if message.reply:
+            await self._send(message, answer)
+
+    async def _send(self, message: Msg, answer: BaseModel | PlainReply) -> None:
+        """What cannot be sent is told in its place, as far as NATS is there."""
+        try:
+            reply, headers = await self._reply(message.subject, answer)
             await self._client.publish(message.reply, reply, headers=headers)
+        except (nats.errors.Error, TimeoutError) as error:
+            words = str(error) or type(error).__name__
+            log.warning("an answer could not be sent", subject=message.subject, error=words)
+
+    async def _reply(self, subject: str, answer: BaseModel | PlainReply) -> tuple[bytes, dict[str, str] | None]:
+        """An answer that is too large for now, or that is no JSON, becomes a small one that says so."""
+        try:
+            return await self._pack(_as_json(answer))
+        except UnavailableError as error:
+            problem = error.problem
+        except TypeError:
+            log.exception("an answer could not be written", subject=subject)
+            problem = _internal()
+        return await self._pack(_as_json(ProblemReply(error=problem)))
 
     async def _pack(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        """Raises UnavailableError for a large body while JetStream is away."""
         if len(body) <= MESSAGE_LIMIT:
             return body, None
-        reference = await self._transfers.put(body)
+        try:
+            reference = await self._transfers.put(body)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise _unavailable(TRANSFERS) from error
         return reference.model_dump_json().encode(), {TRANSFER_HEADER: "1"}
 
     async def _unpack(self, message: Msg) -> bytes:
-        if message.headers and TRANSFER_HEADER in message.headers:
+        """Raises UnavailableError for a large body that cannot be had now."""
+        if not message.headers or TRANSFER_HEADER not in message.headers:
+            return message.data
+        try:
             return await self._transfers.get(TransferRef.model_validate_json(message.data))
-        return message.data
+        except TransferError as error:
+            raise _unavailable(TRANSFERS) from error
 
 
 def _as_json(answer: BaseModel | PlainReply) -> bytes:

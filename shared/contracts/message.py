@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 #: Any JSON object.
 JsonObject = dict[str, Any]
@@ -30,6 +39,16 @@ NODE_TYPE_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 #: What templates already give a meaning to.
 RESERVED_NODE_KEYS = frozenset({"input", "nodes", "previous", "run", "env"})
 
+
+def _check_sortable(value: UUID) -> UUID:
+    if value.version != 7:
+        raise ValueError("must be a UUIDv7, since runs are listed in the order of their ids")
+    return value
+
+
+#: An id of a run that somebody else chooses: UUIDs of version 7 begin with their time.
+OwnRunId = Annotated[UUID, AfterValidator(_check_sortable)]
+
 NodeKey = Annotated[str, Field(pattern=NODE_KEY_PATTERN)]
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 NodeTypeName = Annotated[str, Field(pattern=NODE_TYPE_PATTERN)]
@@ -48,9 +67,12 @@ class Message(BaseModel):
 
 
 class Document(BaseModel):
-    """Something that a user writes: an unknown field is an error, so that a typing error is found."""
+    """Something that a user writes: an unknown field is an error, so that a typing error is found.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Numbers are finite: JSON has no others, and what is stored must be read again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TransferRef(BaseModel):

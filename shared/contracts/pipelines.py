@@ -19,6 +19,10 @@ from shared.contracts.message import (
 from shared.contracts.problems import Problem
 from shared.contracts.states import PipelineStatus
 
+#: Of one pipeline.
+MOST_NODES = 10_010
+MOST_EDGES = 50_000
+
 OnError = Literal["fail", "continue"]
 
 
@@ -71,8 +75,8 @@ class PipelineDocument(Document):
     description: str = Field(default="", max_length=10_000)
     #: JSON Schema (2020-12) that a run's input must fit.
     input_schema: JsonObject | None = None
-    nodes: list[NodeDocument] = Field(default_factory=list, max_length=10_010)
-    edges: list[EdgeDocument] = Field(default_factory=list, max_length=50_000)
+    nodes: list[NodeDocument] = Field(default_factory=list, max_length=MOST_NODES)
+    edges: list[EdgeDocument] = Field(default_factory=list, max_length=MOST_EDGES)
 
 
 def written(document: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Pipeline(BaseModel):
     input_schema: JsonObject | None = None
     #: The number of the version that runs use; None before the first publish.
     active_version: int | None = None
-    #: Rises with every edit.
+    #: Rises with everything that changes: edits, publish, archive.
     revision: int
     created_at: Time
     updated_at: Time

@@ -41,6 +41,9 @@ class Problem(BaseModel):
     errors: tuple[FieldProblem, ...] = ()
     #: Seconds to wait before the same request may succeed.
     retry_after_s: float | None = None
+    #: Of what is not possible in a state: the state, and the actions that are possible in it.
+    state: str | None = None
+    allowed: tuple[str, ...] | None = None
 
 
 class NodeProblem(BaseModel):

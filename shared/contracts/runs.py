@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.message import JsonObject, Message, Time
+from shared.contracts.message import JsonObject, Message, OwnRunId, Time
 from shared.contracts.problems import NodeProblem, Problem
 from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
 
@@ -21,7 +21,7 @@ class RunRequested(Message):
     pipeline: str
     input: JsonObject = Field(default_factory=dict)
     #: A UUIDv7 chosen by the caller; the coordinator chooses one otherwise.
-    run_id: UUID | None = None
+    run_id: OwnRunId | None = None
     #: Unique with the pipeline: the same key and body give the same run, another body is refused.
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     #: True: the run waits as `pending` until `runs.release`.
@@ -115,7 +115,7 @@ class RunRetry(Message):
 
     run_id: UUID
     #: A UUIDv7 of the caller; asking twice with it is one run.
-    new_run_id: UUID | None = None
+    new_run_id: OwnRunId | None = None
     start_from: Literal["failed", "start"] = "failed"
     actor: str | None = Field(default=None, max_length=200)
 

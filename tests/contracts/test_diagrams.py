@@ -15,6 +15,7 @@ from services.coordinator.delivering import after as after_attempt
 from services.coordinator.release import first_release
 from services.coordinator.requests import StartRequest
 from services.coordinator.starter import _row
+from services.definition import lifecycle
 from services.definition.lifecycle import after_archive, after_publish
 from shared.contracts.runs import RunRequested
 from shared.contracts.states import AttemptOutcome, DeliveryStatus, NodeStatus, PipelineStatus, RunStatus
@@ -84,6 +85,13 @@ def test_the_table_of_actions_is_that_of_the_code():
     assert {name: left for name, (left, _) in table.items()} == {name: set(left) for name, (left, _) in ACTIONS.items()}
     for name, (_, after) in ACTIONS.items():
         assert table[name][1].startswith("a new run" if name == "retry" else f"`{after}`")
+
+
+def test_the_table_of_a_pipelines_actions_is_that_of_the_code():
+    section = DIAGRAMS.split("## Pipeline\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \|$", section, re.MULTILINE)
+    table = {name: set(re.findall(r"`(\w+)`", left)) for name, left in rows}
+    assert table == {name: set(states) for name, states in lifecycle.ACTIONS.items()}
 
 
 def closing() -> Arrows:

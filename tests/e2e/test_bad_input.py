@@ -153,6 +153,25 @@ async def test_run_of_a_draft_says_to_publish_it(api: httpx.AsyncClient) -> None
     assert "publish" in refused.json()["detail"].lower()
 
 
+async def test_what_a_state_does_not_allow_is_told_with_what_it_does(api: httpx.AsyncClient) -> None:
+    await api.post("/pipelines/apply", json=pipeline("ended-for-good", [text("a", "1")]))
+    run = (await api.post("/pipelines/ended-for-good/execute?wait=30", json={})).json()
+    await api.post("/pipelines/ended-for-good/archive")
+
+    for path, body, state, allowed in (
+        ("/pipelines/ended-for-good/publish", None, "archived", ["delete"]),
+        ("/pipelines/ended-for-good/versions/1/publish", None, "archived", ["delete"]),
+        ("/pipelines/ended-for-good/execute", {}, "archived", ["delete"]),
+        (f"/pipeline_runs/{run['id']}/cancel", {}, "completed", ["retry"]),
+    ):
+        flat = await api.post(path, json=body)
+        asked = await api.post(path, json=body, headers={"accept": "application/vnd.api+json"})
+        assert (flat.status_code, asked.status_code) == (409, 409), flat.text
+        assert (flat.json()["state"], flat.json()["allowed"]) == (state, allowed)
+        assert f"is {state}" in flat.json()["detail"]
+        assert asked.json()["errors"][0]["meta"] == {"state": state, "allowed": allowed}
+
+
 async def test_input_that_breaks_the_schema_is_refused_with_its_place(api: httpx.AsyncClient) -> None:
     refused = await api.post("/pipelines/greeting/execute", json={"input": {"name": 1}})
 
@@ -171,6 +190,23 @@ async def test_bad_body_of_execute_is_refused(api: httpx.AsyncClient, body: byte
     assert refused.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/pipelines/greeting/execute", "/pipeline_runs/{run}/retry"])
+async def test_id_that_would_not_sort_is_refused(api: httpx.AsyncClient, path: str) -> None:
+    run = (await api.post("/pipelines/greeting/execute?wait=30", json={"input": {"name": "Ada"}})).json()
+
+    refused = await api.post(path.format(run=run["id"]), json={"run_id": "6ba7b810-9dad-41d1-80b4-00c04fd430c8"})
+
+    assert refused.status_code == 422
+    assert [finding["pointer"] for finding in refused.json()["errors"]] == ["/run_id"]
+    assert "UUIDv7" in refused.json()["detail"]
+
+
+async def test_unknown_field_of_a_key_gets_the_nearest_known_one(api: httpx.AsyncClient) -> None:
+    refused = await api.post("/api_keys", json={"name": "x", "scope": ["admin"]})
+
+    assert "Did you mean 'scopes'?" in [finding["detail"] for finding in refused.json()["errors"]][-1]
+
+
 async def test_unknown_field_of_execute_gets_the_nearest_known_one(api: httpx.AsyncClient) -> None:
     refused = await api.post("/pipelines/greeting/execute", json={"inptu": {}})
 
@@ -181,6 +217,64 @@ async def test_body_over_the_limit_is_refused(api: httpx.AsyncClient) -> None:
     refused = await api.post("/pipelines/greeting/execute", json={"input": {"name": "x" * 1_100_000}})
 
     assert refused.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pipelines/%00",
+        "/pipelines/a%00b/nodes",
+        "/pipelines/greeting/nodes/%00",
+        "/pipelines?after=%00",
+        "/pipelines/greeting/edges?after=%00",
+        "/pipeline_runs/01900000-0000-7000-8000-000000000000/node_results/%00",
+        "/events?pipeline=%00",
+    ],
+)
+async def test_zero_character_in_an_address_is_refused(api: httpx.AsyncClient, path: str) -> None:
+    refused = await api.get(path)
+
+    assert (refused.status_code, refused.json()["type"]) == (422, "invalid_request")
+    assert "U+0000" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+async def test_zero_character_in_a_document_is_refused_with_its_place(api: httpx.AsyncClient, field: str) -> None:
+    refused = await api.post("/pipelines", json=pipeline("zero", [text("a", "1")]) | {field: "a\x00b"})
+
+    assert refused.status_code == 422
+    assert [finding["pointer"] for finding in refused.json()["errors"]] == [f"/{field}"]
+
+
+async def test_body_that_is_nested_too_deep_is_refused_in_both_representations(api: httpx.AsyncClient) -> None:
+    deep = b'{"input":' * 300 + b"1" + b"}" * 300
+    document = b'{"data":{"type":"pipeline_runs","attributes":' + deep + b"}}"
+    kind = {"content-type": "application/vnd.api+json", "accept": "application/vnd.api+json"}
+
+    flat = await api.post("/pipelines/greeting/execute", content=deep)
+    asked = await api.post("/pipelines/greeting/execute", content=document, headers=kind)
+
+    assert (flat.status_code, asked.status_code) == (422, 422)
+    assert "inside each other" in flat.json()["detail"]
+    assert "inside each other" in asked.json()["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/pipeline_runs?statu=failed", "Did you mean 'status'?"),
+        ("/pipelines?limt=3", "Did you mean 'limit'?"),
+        ("/pipelines/greeting?verbose=1", "Known are: none."),
+    ],
+)
+async def test_unknown_parameter_is_refused_with_the_nearest_known_one(
+    api: httpx.AsyncClient, path: str, words: str
+) -> None:
+    refused = await api.get(path)
+
+    assert refused.status_code == 422
+    assert words in refused.json()["errors"][0]["detail"]
+    assert refused.json()["errors"][0]["pointer"].startswith("/query/")
 
 
 async def test_unknown_run_and_pipeline_are_named(api: httpx.AsyncClient) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.e2e.graphs import Document, edge, fetch, pipeline, text
+from tests.eventually import eventually
 from tests.ledger import Ledger
 from tests.ports import free_port
 from tests.stack import Stack
@@ -46,6 +47,31 @@ def test_follow_shows_each_node_and_then_the_output(stack: Stack) -> None:
         ["thank", "completed"],
     ]
     assert lines[-2:] == ["report", "Thank you for 'What a day'."]
+
+
+def test_follow_for_programs_is_a_line_for_each_event_and_the_run_last(stack: Stack) -> None:
+    done = stack.command("run", "review", "--input", "text=What a day", "--follow", "--json")
+
+    assert done.returncode == 0, done.stderr
+    *events, ended = [orjson.loads(line) for line in done.stdout.splitlines()]
+    assert events
+    assert {event.get("run_id", event.get("id")) for event in events} == {ended["id"]}
+    assert ended["status"] == "completed"
+    assert ended["output"] == {"report": {"text": "Thank you for 'What a day'."}}
+    assert len(ended["node_results"]) == 5
+
+
+def test_lists_are_whole_however_long(stack: Stack, tmp_path: Path) -> None:
+    paths = [write(tmp_path, pipeline(f"long-{number:03}", [text("say", "one")])) for number in range(201)]
+    stack.command("apply", "--no-publish", *paths)
+    for number in range(3):
+        stack.command("apply", write(tmp_path, pipeline("long-000", [text("say", str(number))])))
+
+    slugs = [found["slug"] for found in read_json(stack.command("pipelines", "list", "--json"))["pipelines"]]
+    versions = read_json(stack.command("pipelines", "versions", "long-000", "--json"))["versions"]
+
+    assert len([slug for slug in slugs if slug.startswith("long-")]) == 201
+    assert [version["number"] for version in versions] == [3, 2, 1]
 
 
 def test_input_is_json_where_it_parses_as_json(stack: Stack, tmp_path: Path) -> None:
@@ -86,13 +112,21 @@ def test_exit_code_tells_the_outcome(stack: Stack, tmp_path: Path) -> None:
 async def test_cancelled_run_ends_with_its_own_exit_code(stack: Stack, tmp_path: Path, ledger: Ledger) -> None:
     slow = pipeline("slow-one", [fetch("gate", f"{ledger.url}/gate/open/by-command")])
     stack.command("apply", write(tmp_path, slow))
-    run_id = read_json(stack.command("run", "slow-one", "--detach", "--json"))["run_id"]
+    waiting = asyncio.create_task(asyncio.to_thread(stack.command, "run", "slow-one"))
 
-    cancelled = read_json(stack.command("runs", "cancel", run_id, "--json"))
+    async def its_runs() -> Any:
+        listed = await asyncio.to_thread(stack.command, "runs", "list", "--status", "running", "--json")
+        return [run["id"] for run in read_json(listed)["runs"] if run["pipeline_slug"] == "slow-one"]
+
+    [run_id] = await eventually(its_runs, "the run")
+    cancelled = read_json(await asyncio.to_thread(stack.command, "runs", "cancel", run_id, "--json"))
+    ended = await waiting
     shown = stack.command("runs", "show", run_id)
 
     ledger.open_gate()
     assert cancelled["status"] == "cancelled"
+    assert ended.returncode == 3
+    assert ended.stdout.splitlines()[1].startswith("cancelled")
     assert "cancelled" in shown.stdout
 
 

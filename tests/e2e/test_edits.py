@@ -198,3 +198,30 @@ async def test_large_answers_are_compressed(api: httpx.AsyncClient) -> None:
 
     assert found.headers["content-encoding"] == "gzip"
     assert found.json()["node_count"] == 50
+
+
+async def test_everything_that_changes_a_pipeline_answers_with_another_etag(api: httpx.AsyncClient) -> None:
+    body = pipeline("tagged", [text("a", "1"), text("b", "2")], [edge("a", "b")])
+    tags = [(await api.post("/pipelines", json=body)).headers["etag"]]
+
+    for method, path, sent in (
+        ("DELETE", "/pipelines/tagged/edges/a.b", None),
+        ("DELETE", "/pipelines/tagged/nodes/b", None),
+        ("POST", "/pipelines/tagged/publish", None),
+        ("POST", "/pipelines/apply", body),
+        ("POST", "/pipelines/tagged/versions/1/publish", None),
+        ("POST", "/pipelines/tagged/archive", None),
+    ):
+        answer = await api.request(method, path, json=sent, headers={"if-match": tags[-1]})
+        assert answer.is_success, answer.text
+        tags.append(answer.headers["etag"])
+        assert (await api.get("/pipelines/tagged")).headers["etag"] == tags[-1]
+
+    assert len(set(tags)) == len(tags)
+    unchanged = await api.post("/pipelines/tagged/archive")
+    assert unchanged.headers["etag"] == tags[-1]
+
+
+async def test_flat_answers_say_that_there_is_another_form(api: httpx.AsyncClient) -> None:
+    for path in ("/pipelines/greeting", "/pipelines/no-such-one"):
+        assert "Accept" in (await api.get(path)).headers["vary"].split(", ")

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.contracts.states import RunStatus
+from shared.contracts.states import AttemptOutcome, RunStatus
+from tests.faults.extra import Extra
 from tests.faults.load import Started
+from tests.faults.on_messages import FORGED
+from tests.faults.standstill import moment_of, now
 from tests.faults.system import System
 
 FINAL = frozenset({"completed", "failed", "cancelled", "skipped"})
@@ -22,11 +25,13 @@ class Findings:
     """Each list holds what broke a promise, in words; an empty one stands for `runs` or `attempts` trials."""
 
     runs: int = 0
+    #: Clients that asked for a run.
+    asked: int = 0
     acknowledged: int = 0
     attempts: int = 0
     executions: int = 0
-    #: Executions beyond the recorded attempts.
-    extra: int = 0
+    #: Executions beyond those whose outcome a worker told.
+    extra: list[Extra] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -37,15 +42,20 @@ class Findings:
     begun_after_cancel: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+    forged: list[str] = field(default_factory=list)
+    bad_answers: list[str] = field(default_factory=list)
     keys_with_two_runs: list[str] = field(default_factory=list)
-    #: Seconds from asking for a cancel to its answer.
+    #: Keys with which a run was asked for twice.
+    keys: int = 0
+    #: Seconds from asking for a cancel to its answer: the run is cancelled then.
     cancel_s: list[float] = field(default_factory=list)
+    #: Executions that began after a cancel's answer, and soon enough.
+    begun_in_grace: int = 0
 
     def broken(self) -> dict[str, list[str]]:
         names = (
             "lost", "stuck", "doubled", "changed_after_end", "unrecorded", "too_early", "begun_after_cancel", "wrong",
-            "unasked",
-            "keys_with_two_runs",
+            "unasked", "forged", "bad_answers", "keys_with_two_runs",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
@@ -63,7 +73,7 @@ class Rows:
 async def check(system: System, started: Sequence[Started]) -> Findings:
     """Every promise, for every run that is there or was promised."""
     rows = await _read(system)
-    findings = Findings(runs=len(rows.runs), attempts=sum(map(len, rows.attempts.values())))
+    findings = Findings(runs=len(rows.runs), asked=len(started), attempts=sum(map(len, rows.attempts.values())))
     findings.ends = Counter(str(run["status"]) for run in rows.runs.values())
     for run_id, run in rows.runs.items():
         if run["finished_at"] is None:
@@ -107,6 +117,8 @@ def _check_nodes(findings: Findings, rows: Rows, run_id: str) -> None:
         where = f"{run_id}/{node['node_key']}"
         tried = rows.attempts.get((run_id, node["node_key"]), [])
         numbers = [attempt["attempt"] for attempt in tried]
+        if FORGED in str(node["output"]) or any(FORGED in str(attempt["error"]) for attempt in tried):
+            findings.forged.append(f"{where}: {node['output']}")
         if numbers != list(range(1, len(numbers) + 1)):
             findings.unrecorded.append(f"{where}: attempts {numbers}")
         outcomes = [str(attempt["outcome"]) for attempt in tried]
@@ -134,9 +146,11 @@ def _check_changes(findings: Findings, rows: Rows, run_id: str) -> None:
 
 
 def _check_started(findings: Findings, rows: Rows, one: Started) -> None:
+    findings.bad_answers += [one.bad_answer] if one.bad_answer is not None else []
     if one.acknowledged_at is None:
         return
     findings.acknowledged += 1
+    findings.keys += bool(one.twins)
     findings.keys_with_two_runs += [f"{one.run_id} and {twin}" for twin in one.twins if twin != one.run_id]
     run = rows.runs.get(str(one.run_id))
     if run is None:
@@ -171,13 +185,20 @@ def _check_order(findings: Findings, rows: Rows, started: Sequence[Started]) -> 
 
 
 def _check_executions(findings: Findings, rows: Rows, started: Sequence[Started], system: System) -> None:
-    """What the other side saw, against what was recorded."""
+    """What the other side saw, against what workers told."""
     for one in started:
         for node in one.shape.document["nodes"]:
-            times = system.ledger.times.get(f"{one.shape.slug}.{node['key']}.{one.number}", [])
+            name = f"{one.shape.slug}.{node['key']}.{one.number}"
+            times = system.ledger.times.get(name, [])
             findings.executions += len(times)
-            recorded = len(rows.attempts.get((str(one.run_id), node["key"]), []))
-            findings.extra += max(0, len(times) - recorded)
+            attempts = rows.attempts.get((str(one.run_id), node["key"]), [])
+            # What a dead worker had done, nobody told: it explains no execution.
+            told = sum(attempt["outcome"] != AttemptOutcome.WORKER_DIED for attempt in attempts)
+            if len(times) > told:
+                first, last = moment_of(times[0]), moment_of(times[-1]) if len(times) > 1 else now()
+                findings.extra += [Extra(name, first, last)] * (len(times) - told)
             if one.cancelled_at is not None:
-                late = [at - one.cancelled_at for at in times if at > one.cancelled_at + CANCEL_GRACE_S]
+                after = [at - one.cancelled_at for at in times if at > one.cancelled_at]
+                late = [at for at in after if at > CANCEL_GRACE_S]
+                findings.begun_in_grace += len(after) - len(late)
                 findings.begun_after_cancel += [f"{one.run_id}/{node['key']}: {at:.2f} s after" for at in late]

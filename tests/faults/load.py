@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from random import Random
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import httpx
 from shared.client import PipewrightClient
 from shared.clock import new_id
 from shared.errors import ServiceError
+from tests.faults.poison import victim
 from tests.faults.shapes import Shape, shapes
 from tests.faults.system import System
 from tests.stack import API_KEY
@@ -38,6 +40,8 @@ class Started:
     #: When its cancel was asked for, and answered, by the monotonic clock.
     cancel_asked_at: float | None = None
     cancelled_at: float | None = None
+    #: What it was answered, if that is what no service may answer.
+    bad_answer: str | None = None
     #: Ids that other starts with the same idempotency key got.
     twins: list[UUID] = field(default_factory=list)
 
@@ -54,6 +58,9 @@ class Load:
     started: list[Started] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._gateways = cycle([self.system.stack.gateway, *self.system.more_gateways])
+
     async def run(self, rate: float, is_over: Callable[[], bool]) -> None:
         """Open loop: nobody waits for anybody. Returns when it is over and all have been answered."""
         begun = time.monotonic()
@@ -66,16 +73,22 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     def _begin(self, number: int) -> None:
-        shape = self.random.choice(self.shapes)
+        [shape] = self.random.choices(self.shapes, [shape.weight for shape in self.shapes])
         way = self.random.choice(["rest", "rest twice", "reply", "stream"])
         started = Started(number, shape, new_id(), way)
         self.started.append(started)
-        delay_s = self.random.uniform(0.1, 4)
-        task = asyncio.create_task(self._drive(started, delay_s))
+        part = self.random.uniform(0.02, 1)
+        task = asyncio.create_task(self._noting_bad_answers(started, part))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _drive(self, started: Started, delay_s: float) -> None:
+    async def _noting_bad_answers(self, started: Started, part: float) -> None:
+        try:
+            await self._drive(started, part)
+        except BrokenPromiseError as error:
+            started.bad_answer = str(error)
+
+    async def _drive(self, started: Started, part: float) -> None:
         ask = {"rest": self._rest, "rest twice": self._rest, "reply": self._reply, "stream": self._stream}[started.way]
         if not await _until_answered(lambda: ask(started)):
             return
@@ -86,12 +99,16 @@ class Load:
             started.twins.append(started.run_id)
             started.run_id = first
         if started.shape.is_cancelled:
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(part * started.shape.cancelled_within_s)
             await _until_answered(lambda: self._cancel(started))
+
+    def _gateway(self) -> str:
+        """One after another, as a load balancer does that has not heard yet which are dead."""
+        return next(self._gateways)
 
     async def _rest(self, started: Started) -> None:
         answer = await self.http.post(
-            f"/pipelines/{started.shape.slug}/execute",
+            f"{self._gateway()}/api/v3/pipelines/{started.shape.slug}/execute",
             json={"input": {"number": started.number}},
             headers={"idempotency-key": f"key-{started.number}"},
         )
@@ -99,14 +116,17 @@ class Load:
         started.run_id = UUID(answer.json()["id"])
 
     async def _reply(self, started: Started) -> None:
-        await self.client.run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
+        # When no coordinator answers, the client puts the request into the stream.
+        async with self.system.stream_gate.passing():
+            await self.client.run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
 
     async def _stream(self, started: Started) -> None:
-        await self.client.request_run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
+        async with self.system.stream_gate.passing():
+            await self.client.request_run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
 
     async def _cancel(self, started: Started) -> None:
         started.cancel_asked_at = started.cancel_asked_at or time.monotonic()
-        answer = await self.http.post(f"/pipeline_runs/{started.run_id}/cancel")
+        answer = await self.http.post(f"{self._gateway()}/api/v3/pipeline_runs/{started.run_id}/cancel")
         if answer.status_code != 409:
             _check(answer)
             started.cancelled_at = time.monotonic()
@@ -148,9 +168,9 @@ async def loading(system: System, seed: int) -> AsyncIterator[Load]:
     headers = {"authorization": f"Bearer {API_KEY}"}
     async with (
         PipewrightClient.connect(system.nats_url) as client,
-        httpx.AsyncClient(base_url=f"{system.stack.gateway}/api/v3", headers=headers, timeout=30) as http,
+        httpx.AsyncClient(headers=headers, timeout=30) as http,
     ):
         found = shapes(system.ledger.url)
-        for shape in found:
-            await client.apply(shape.document)
+        for document in (*(shape.document for shape in found), victim(system.ledger.url)):
+            await client.apply(document)
         yield Load(system, client, http, Random(seed), found)

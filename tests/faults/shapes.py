@@ -9,6 +9,8 @@ from itertools import pairwise
 from shared.contracts.states import RunStatus
 from tests.e2e.graphs import Document, edge, fetch, pipeline, text
 
+#: Characters; more than what a message carries itself.
+LARGE = 300_000
 #: Enough that faults alone never use them up.
 PATIENT = {"max_attempts": 12, "initial_delay_s": 0.1, "max_delay_s": 1}
 
@@ -22,8 +24,14 @@ class Shape:
     ends: RunStatus = RunStatus.COMPLETED
     #: What a completed run gives, made from its number.
     output: Callable[[int], dict[str, object]] | None = None
-    #: Its runs are cancelled while they go on.
-    is_cancelled: bool = False
+    #: Its runs are cancelled while they go on, so long after their start at the most.
+    cancelled_within_s: float = 0.0
+    #: How often it is chosen, against the others.
+    weight: float = 1.0
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.cancelled_within_s > 0
 
 
 def shapes(ledger_url: str) -> list[Shape]:
@@ -38,6 +46,8 @@ def shapes(ledger_url: str) -> list[Shape]:
         _handled(ledger_url),
         _retrying(ledger_url),
         _cancelled(ledger_url),
+        _cancelled_wide(ledger_url),
+        _large(ledger_url),
         _model(),
     ]
 
@@ -128,7 +138,30 @@ def _cancelled(url: str) -> Shape:
     keys = [f"slow{number}" for number in range(10)]
     nodes = [_call(url, "cancelled", key, "nap/0.5") for key in keys]
     edges = [edge(*pair) for pair in pairwise(keys)]
-    return Shape("cancelled", pipeline("cancelled", nodes, edges), ends=RunStatus.CANCELLED, is_cancelled=True)
+    document = pipeline("cancelled", nodes, edges)
+    return Shape("cancelled", document, ends=RunStatus.CANCELLED, cancelled_within_s=4)
+
+
+def _cancelled_wide(url: str) -> Shape:
+    """Several times as many as there are slots: when it is cancelled, work of it is queued, delivered and begun.
+
+    The last step keeps the run going until the cancel has come.
+    """
+    keys = [f"wide{number}" for number in range(60)]
+    nodes = [*(_call(url, "wide", key, "nap/0.1") for key in keys), _call(url, "wide", "after", "nap/1")]
+    edges = [edge(key, "after") for key in keys]
+    document = pipeline("wide", nodes, edges)
+    return Shape("wide", document, ends=RunStatus.CANCELLED, cancelled_within_s=1, weight=0.3)
+
+
+def _large(url: str) -> Shape:
+    """An output that travels through the object store."""
+    nodes = [_call(url, "large", "big", f"size/{LARGE}"), text("end", "{{ nodes.big.body.text | length }}")]
+    return Shape(
+        "large",
+        pipeline("large", nodes, [edge("big", "end")]),
+        output=lambda _: {"end": {"text": str(LARGE)}},
+    )
 
 
 def _model() -> Shape:

@@ -71,7 +71,7 @@ async def soak(minutes: float, rate: float, folder: Path) -> int:
             await driving
             await wait_for_ends(started, load.started)
             findings = await check(started, load.started)
-    print(f"{findings.runs} runs, {findings.executions} executions, {findings.extra} extra, {minutes:g} minutes")
+    print(f"{findings.runs} runs, {findings.executions} executions, {len(findings.extra)} extra, {minutes:g} minutes")
     print(f"{'process':36} {'what':12} {'first':>10} {'last':>10} {'an hour':>10}")
     for (name, what), found in sorted(samples.items()):
         print(f"{name:36} {what:12} {found[0][1]:10.1f} {found[-1][1]:10.1f} {slope_an_hour(found):+10.1f}")

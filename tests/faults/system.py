@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg.rows import dict_row
 
+from services.cli.local.state import STATUS_FILE
 from services.cli.setup import make_topology, migrate_all
 from tests.eventually import eventually
 from tests.faults.cluster import make_cluster
+from tests.faults.gate import Gate
 from tests.faults.proxy import Proxy, proxying
 from tests.faults.servers import Servers
 from tests.ledger import Ledger, ledger
@@ -36,6 +39,10 @@ class System:
     postgres_proxy: Proxy
     stack: Stack
     ledger: Ledger
+    #: Starts that the stream may take pass here: what it has acknowledged, its disk alone keeps.
+    stream_gate: Gate = field(default_factory=Gate)
+    #: Further gateways, by their addresses; any of them may be dead.
+    more_gateways: list[str] = field(default_factory=list)
 
     @property
     def nats_url(self) -> str:
@@ -59,17 +66,21 @@ class System:
 
     async def pids(self, prefix: str = "") -> dict[str, int]:
         """Process ids by name, of the services that run now."""
-        found = await asyncio.to_thread(self.stack.pids, prefix)
-        return {name: pid for name, pid in found.items() if pid is not None}
+        parts = self._parts()
+        return {part["name"]: part["pid"] for part in parts if part["pid"] and part["name"].startswith(prefix)}
 
     async def all_running(self) -> None:
         """Until the supervisor has every service up."""
 
-        async def are_up() -> bool:
-            status = await asyncio.to_thread(self.stack.status)
-            return all(part["state"] == "running" for part in status["services"])
+        def are_up() -> bool:
+            return all(part["state"] == "running" for part in self._parts())
 
         await eventually(are_up, "every service up again", timeout_s=60)
+
+    def _parts(self) -> list[dict[str, Any]]:
+        """What the supervisor says; its own file, since the command takes long where all is busy."""
+        found: list[dict[str, Any]] = orjson.loads((self.stack.data_dir / STATUS_FILE).read_bytes())["services"]
+        return found
 
 
 @asynccontextmanager

@@ -7,17 +7,15 @@ from pathlib import Path
 from shared.contracts import subjects
 from tests.eventually import eventually
 from tests.faults.cluster import leader
-from tests.faults.nemesis import Fault, Nemesis
+from tests.faults.nemesis import CALLERS, Fault, Nemesis
 from tests.faults.report import as_text
 from tests.faults.system import system
 from tests.faults.trial import seed_of_faults, try_out
 
-#: A run goes on within so long of the end of a fault.
-MOST_STANDSTILL_S = 30.0
-
 
 def kill_leader(stream: str) -> Fault:
     async def kill(nemesis: Nemesis) -> None:
+        nemesis.hits(*CALLERS)
         killed = await eventually(lambda: leader(nemesis.client, stream), "a leader")
         member = nemesis.system.servers.nats_members[killed]
         await member.kill()
@@ -40,6 +38,4 @@ async def test_the_leader_of_a_cluster_is_killed_under_load(tmp_path: Path) -> N
 
     report = as_text(trial)
     print(report)
-    assert not trial.findings.broken(), report
-    assert trial.findings.extra <= trial.most_extra, report
-    assert trial.standstills[-1] <= MOST_STANDSTILL_S, report
+    assert not trial.broken(), report

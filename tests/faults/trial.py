@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 
 from shared.bus.address import connect
-from shared.contracts import subjects
 from tests.eventually import eventually
+from tests.faults.catalogue import FAULTS
+from tests.faults.extra import Done, explain
 from tests.faults.invariants import Findings, check
 from tests.faults.load import Load, Started, loading
-from tests.faults.nemesis import FAULTS, Fault, Nemesis
-from tests.faults.standstill import now, standstills
-from tests.faults.system import HTTP_SLOTS, System
+from tests.faults.memory import watching_memory
+from tests.faults.nemesis import Fault, Nemesis
+from tests.faults.standstill import Standstills, now, standstills
+from tests.faults.system import System
 
+#: A run goes on within so long, as long as no fault goes on.
+MOST_STANDSTILL_S = 30.0
 #: After the last fault every run must have ended by then: the promised 30 s, and the time that work itself takes.
 PEACE_S = 90.0
 
@@ -34,16 +38,37 @@ class Trial:
 
     seed: int
     seconds: float
-    faults: Counter[str]
-    disruptions: int
+    done: list[Done]
+    commits_cut: int
     findings: Findings
-    #: The longest time that each run stood still while nothing was wrong, sorted, in seconds.
-    standstills: list[float]
+    standstills: Standstills
+    #: The most memory that each service had, in MB.
+    peaks_mb: dict[str, float]
 
     @property
-    def most_extra(self) -> int:
-        """What may have been in flight: all slots of both workers that call the ledger, at each disruption."""
-        return self.disruptions * 2 * HTTP_SLOTS
+    def faults(self) -> Counter[str]:
+        return Counter(fault.name for fault in self.done)
+
+    @property
+    def extra_by_fault(self) -> Counter[str]:
+        return explain(self.findings.extra, self.done)[0]
+
+    def most_extra(self, name: str) -> int:
+        """What was in flight in what the faults of this kind hit."""
+        return sum(fault.most_extra for fault in self.done if fault.name == name)
+
+    def broken(self) -> dict[str, list[str]]:
+        """By promise, in words; empty when all were kept."""
+        found = self.findings.broken()
+        _, unexplained = explain(self.findings.extra, self.done)
+        if unexplained:
+            found["repetition"] = [str(extra) for extra in unexplained]
+        late = [stood for stood in self.standstills.of_all if stood > MOST_STANDSTILL_S]
+        if late:
+            found["standstill"] = [f"{stood:.1f} s" for stood in late]
+        if self.commits_cut != self.faults["connection cut in a commit"]:
+            found["commits_cut"] = [f"{self.commits_cut} commits were cut"]
+        return found
 
 
 async def try_out(
@@ -59,24 +84,29 @@ async def try_out(
     """Load and faults for so many seconds, or until the last fault is over; then wait for the end of all runs."""
     begun = time.monotonic()
     # The nemesis has a connection that no proxy carries.
-    client = await connect(system.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.25)
+    client = await connect(
+        system.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.25, error_cb=_expect_errors
+    )
     try:
-        async with loading(system, seed) as load:
+        async with loading(system, seed) as load, watching_memory(system) as peaks_mb:
             nemesis = Nemesis(system, Random(seed + 1), client)
-            await client.subscribe(subjects.ALL_NODE_RESULTS, cb=nemesis.keep)
+            await nemesis.listen()
             progress = asyncio.create_task(_tell(say, nemesis, load))
             async with asyncio.TaskGroup() as group:
-                raging = group.create_task(nemesis.run(seconds, calm_s, faults or FAULTS))
+                raging = group.create_task(nemesis.run(seconds, calm_s, FAULTS if faults is None else faults))
                 group.create_task(load.run(rate, raging.done))
             progress.cancel()
             say(f"the last fault is over; waiting for the end of {len(load.started)} runs")
             await wait_for_ends(system, load.started)
             findings = await check(system, load.started)
-            stood = await standstills(system, nemesis.periods, now())
+            stood = await standstills(system, load.started, nemesis.periods, now())
     finally:
         await client.close()
-    counts = Counter(name for name, _ in nemesis.done)
-    return Trial(seed, time.monotonic() - begun, counts, nemesis.disruptions, findings, stood)
+    return Trial(seed, time.monotonic() - begun, nemesis.done, nemesis.commits_cut, findings, stood, peaks_mb)
+
+
+async def _expect_errors(error: Exception) -> None:
+    """The nemesis itself cuts it off."""
 
 
 async def _tell(say: Callable[[str], None], nemesis: Nemesis, load: Load) -> None:

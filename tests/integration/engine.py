@@ -40,7 +40,7 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, nats_url: str, database_url: str) -> AsyncIterator[Engine]:
+    async def started(cls, nats_url: str, database_url: str, *, has_coordinator: bool = True) -> AsyncIterator[Engine]:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(PipewrightClient.connect(nats_url))
             worker = HandWorker(client.nats)
@@ -48,7 +48,8 @@ class Engine:
             await worker.announce()
             await stack.enter_async_context(engine.definition())
             await worker.subscribe()
-            await stack.enter_async_context(engine.coordinator())
+            if has_coordinator:
+                await stack.enter_async_context(engine.coordinator())
             yield engine
 
     @asynccontextmanager

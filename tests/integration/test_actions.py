@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
 from shared.bus.rpc import Rpc
@@ -157,6 +158,47 @@ async def test_retry_asked_for_twice_with_one_id_is_one_run(engine: Engine) -> N
     assert await engine.worker.waiting() == 0
 
 
+async def test_retry_under_the_id_of_another_run_is_refused(engine: Engine) -> None:
+    await engine.apply("taken-id", "a")
+    run_id, other = await engine.start("taken-id"), await engine.start("taken-id")
+    await engine.worker.complete(*await engine.worker.take(2))
+    await engine.ends(run_id)
+    await engine.ends(other)
+    again = await retry(engine, run_id, start_from="start")
+
+    for asked in (
+        {"run_id": run_id, "new_run_id": other},
+        {"run_id": run_id, "new_run_id": run_id},
+        {"run_id": other, "new_run_id": again.id, "start_from": "start"},
+        {"run_id": run_id, "new_run_id": again.id, "start_from": "failed"},
+    ):
+        with pytest.raises(ProblemError, match="and another body") as refusal:
+            await retry(engine, **asked)
+        assert (refusal.value.problem.status, refusal.value.problem.type) == (409, "another_body")
+    assert (await retry(engine, run_id, new_run_id=again.id, start_from="start")).id == again.id
+
+
+async def test_start_that_is_held_is_another_one_than_a_start_that_is_not(engine: Engine) -> None:
+    await engine.apply("held-or-not", "a")
+    request = RunRequested(pipeline="held-or-not", run_id=new_id(), hold=True)
+    await rpc_of(engine).call(subjects.RUNS_START, request, RunStarted)
+
+    with pytest.raises(ProblemError, match="and another body"):
+        await rpc_of(engine).call(subjects.RUNS_START, request.model_copy(update={"hold": False}), RunStarted)
+
+
+async def test_pipeline_is_started_by_its_id_in_any_letters(engine: Engine) -> None:
+    await engine.apply("by-id", "a")
+    pipeline = await engine.client.get_pipeline("by-id")
+
+    run_id = await engine.start(str(pipeline.id).upper())
+
+    await engine.worker.complete(await engine.worker.take_one())
+    assert (await engine.ends(run_id)).pipeline_slug == "by-id"
+    with pytest.raises(ProblemError, match="There is no pipeline 'BY-ID'"):
+        await engine.start("BY-ID")
+
+
 async def test_run_that_goes_on_cannot_be_retried(engine: Engine) -> None:
     await engine.apply("goes-on", "a")
     run_id = await engine.start("goes-on")
@@ -196,3 +238,22 @@ async def test_node_results_come_in_pages(engine: Engine) -> None:
     assert [node.node_key for node in page.node_results + rest.node_results] == list("abcde")
     assert (page.next_after, rest.next_after) == ("c", None)
     assert [node.node_key for node in done.node_results] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "more"),
+    [
+        (subjects.RUNS_CANCEL, {}),
+        (subjects.RUNS_SETTLE, {"status": "completed"}),
+        (subjects.RUNS_SETTLE, {"status": "failed"}),
+    ],
+)
+async def test_reason_that_cannot_be_stored_changes_nothing(engine: Engine, subject: str, more: dict[str, Any]) -> None:
+    await engine.apply("unstorable", "a")
+    run_id = await hold(engine, "unstorable")
+
+    body = orjson.dumps({"run_id": str(run_id), "reason": "a\x00b", **more})
+    answer = orjson.loads((await engine.client.nats.request(subject, body, timeout=10)).data)
+
+    assert answer["error"]["status"] == 422, answer
+    assert (await engine.read(run_id)).status is RunStatus.PENDING

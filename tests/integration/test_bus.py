@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import nats.errors
 import orjson
 import pytest
 from nats.aio.client import Client
@@ -14,17 +16,22 @@ from nats.js.kv import KeyValue
 
 from services.cli.setup import make_topology
 from services.coordinator.windows import FORGET_S, ROUNDS, Windows
+from shared.bus.address import read_address
+from shared.bus.connection import Bus
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, delivery_of
-from shared.bus.rpc import Endpoint, PlainReply, Rpc
+from shared.bus.rpc import TRANSFER_HEADER, Endpoint, PlainReply, Rpc
 from shared.bus.topology import ensure_node_type_durable
 from shared.bus.transfers import TransferError, Transfers
 from shared.bus.watch import BucketWatch
 from shared.contracts import subjects
 from shared.contracts.message import TransferRef
+from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import RunGet, RunStarted
 from shared.errors import NotFoundError, ProblemError, UnavailableError
+from shared.watchdog import EXIT_STATUS
 from tests.eventually import eventually
+from tests.faults.proxy import proxying
 
 
 @pytest.fixture
@@ -154,6 +161,23 @@ async def test_answer_of_two_megabytes_arrives_whole(rpc: Rpc) -> None:
     assert len(found["text"]) == 2_000_000
 
 
+async def test_large_bodies_are_refused_for_now_while_their_store_is_away(client: Client, rpc: Rpc) -> None:
+    await client.jetstream().delete_object_store(subjects.TRANSFERS_BUCKET)
+
+    with pytest.raises(UnavailableError, match="object store"):
+        await rpc.call_raw("test.get", PipelineGet(pipeline="x" * 1_000_000))
+    with pytest.raises(UnavailableError, match="object store"):
+        await rpc.call_raw("test.get", RunGet(run_id=uuid4(), include_node_results=True))
+
+
+async def test_body_that_is_gone_is_no_fault_of_who_is_asked(client: Client, rpc: Rpc) -> None:
+    gone = TransferRef(object="gone", sha256="0" * 64, size=1).model_dump_json().encode()
+
+    reply = orjson.loads((await client.request("test.get", gone, timeout=5, headers={TRANSFER_HEADER: "1"})).data)
+
+    assert reply["error"]["status"] == 503
+
+
 async def test_refusal_arrives_as_it_was_said(rpc: Rpc) -> None:
     with pytest.raises(ProblemError, match="There is no run") as refusal:
         await rpc.call_raw("test.get", RunGet(run_id=uuid4()))
@@ -243,3 +267,52 @@ async def test_a_watch_leaves_no_consumer_for_long(client: Client) -> None:
     left = await jetstream.consumers_info(f"KV_{subjects.NODE_TYPES_BUCKET}")
 
     assert all((info.config.inactive_threshold or 0) <= FORGET_S for info in left), left
+
+
+async def test_a_ping_that_comes_back_late_leaves_the_connection_alive(empty_nats_url: str) -> None:
+    """nats-py reads no more after the answer to a ping that was given up, and tells nobody."""
+    [(_, port)] = read_address(empty_nats_url).hosts
+    async with proxying(port) as proxy:
+        bus = Bus(empty_nats_url.replace(str(port), str(proxy.port)), "test")
+        await bus.connect()
+        proxy.black_hole()
+        with pytest.raises(nats.errors.TimeoutError):
+            await bus.ping()
+        proxy.heal()
+
+        inbox = bus.client.new_inbox()
+        heard = await bus.client.subscribe(inbox)
+        await bus.client.publish(inbox, b"still here")
+
+        assert (await heard.next_msg(timeout=2)).data == b"still here"
+        await bus.close()
+
+
+#: nats-py closes a connection for good when it is told to, by a bug as well.
+GIVEN_UP = """
+import asyncio, sys
+from shared.bus.connection import Bus
+
+async def main(url):
+    bus = Bus(url, "test")
+    await bus.connect()
+    if sys.argv[2] == "stops":
+        await bus.close()
+    else:
+        await bus.client.close()
+    await asyncio.sleep(60 if sys.argv[2] == "gives up" else 0)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("how", "status"), [("gives up", EXIT_STATUS), ("stops", 0)])
+async def test_a_connection_that_is_closed_for_good_ends_the_process(
+    empty_nats_url: str, how: str, status: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GIVEN_UP, empty_nats_url, how, stderr=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+
+    assert await asyncio.wait_for(process.wait(), 30) == status

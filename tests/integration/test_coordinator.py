@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from nats.aio.msg import Msg
 
 from shared.contracts import subjects
 from shared.contracts.states import AttemptOutcome, RunStatus
@@ -216,6 +217,36 @@ async def test_cancel_ends_the_run_before_it_answers(engine: Engine) -> None:
     assert await engine.worker.waiting() == 0
     run = await engine.read(run_id)
     assert [attempt.outcome for attempt in (run.node_results or [])[0].attempts] == [AttemptOutcome.CANCELLED]
+
+
+async def test_event_of_a_cancel_counts_what_was_done(engine: Engine) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(orjson.loads(message.data))
+
+    await engine.client.nats.subscribe(subjects.run_event("cancelled"), cb=hear)
+    await engine.apply("half-done", "abc", [("a", "b"), ("b", "c")])
+    run_id = await engine.start("half-done")
+    await engine.worker.complete(await engine.worker.take_one())
+    await engine.worker.take_one()
+
+    await engine.client.cancel(run_id)
+
+    await eventually(lambda: heard, "the event")
+    assert [(event["status"], event["node_count"], event["finished_count"]) for event in heard] == [("cancelled", 3, 1)]
+
+
+async def test_list_of_runs_reads_no_graphs(engine: Engine) -> None:
+    await engine.apply("listed", "ab", [("a", "b")])
+    run_id = await engine.start("listed")
+    await engine.query("UPDATE runs.versions SET compiled = '{}'")
+
+    # The second coordinator has no graph in memory; whichever answers, the list tells of it.
+    async with engine.coordinator():
+        for _ in range(20):
+            [run] = (await engine.client.list_runs()).runs
+            assert (run.id, run.version, run.node_count) == (run_id, 1, 2)
 
 
 async def test_window_bounds_what_one_run_has_out(engine: Engine) -> None:

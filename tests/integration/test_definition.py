@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 
@@ -38,6 +39,49 @@ async def test_draft_edit_is_seen_by_nobody_until_it_is_published(engine: Engine
     await engine.client.publish_pipeline("edited")
     await engine.start("edited")
     assert (await engine.worker.take_one())["config"] == {"say": "two"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        (subjects.PIPELINES_GET, {"pipeline": "a\x00b"}),
+        (subjects.PIPELINES_LIST, {"after": "\x00"}),
+        (subjects.NODES_GET, {"pipeline": "exact", "key": "\x00"}),
+        (subjects.PIPELINES_CREATE, {"document": document("other", description="\x00")}),
+        (subjects.PIPELINES_CREATE, {"document": document("other", name="\x00")}),
+        (subjects.PIPELINES_CREATE, {"document": document("other"), "idempotency_key": "\x00"}),
+        (subjects.PIPELINES_CREATE, {"document": document("other", input_schema={"maximum": 2**64 - 1, "a": "\x00"})}),
+        (subjects.NODES_CREATE, {"pipeline": "exact", "node": {"key": "b", "type": "step", "config": {"say": "\x00"}}}),
+        (subjects.VERSIONS_RESOLVE, {"pipelines": ["exact", "\x00"]}),
+    ],
+)
+async def test_what_cannot_be_stored_is_told_in_words(engine: Engine, subject: str, body: dict[str, Any]) -> None:
+    await engine.client.apply(document("exact"))
+
+    answer = orjson.loads((await engine.client.nats.request(subject, orjson.dumps(body), timeout=10)).data)
+
+    assert answer["error"]["status"] == 422, answer
+
+
+@pytest.mark.parametrize("deep", ['{"a":' * 110 + "1" + "}" * 110, "9" * 40])
+async def test_document_that_could_not_be_passed_on_is_refused(engine: Engine, deep: str) -> None:
+    whole = orjson.dumps({"document": document("deep", say="DEEP")}).replace(b'"DEEP"', deep.encode())
+    node = b'{"pipeline": "there", "node": {"key": "b", "type": "step", "config": {"say": ' + deep.encode() + b"}}}"
+    await engine.client.apply(document("there"))
+
+    for subject, body in ((subjects.PIPELINES_CREATE, whole), (subjects.NODES_CREATE, node)):
+        answer = orjson.loads((await engine.client.nats.request(subject, body, timeout=10)).data)
+        assert (answer["error"]["status"], answer["error"]["type"]) == (422, "invalid_pipeline"), answer
+        assert "the document holds" in answer["error"]["detail"]
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+async def test_position_is_a_place_that_can_be_drawn(engine: Engine, number: str) -> None:
+    placed = document("placed")
+    placed["nodes"][0]["position"] = {"x": number, "y": 1}
+
+    with pytest.raises(ProblemError, match="/nodes/0/position/x"):
+        await engine.client.apply(placed)
 
 
 async def test_whole_document_is_read_back_as_it_was_written(engine: Engine) -> None:
@@ -82,6 +126,18 @@ async def test_version_never_changes(engine: Engine) -> None:
     assert await rpc.call(subjects.VERSIONS_GET, VersionGet(version_id=version_id), CompiledVersion) == before
     with pytest.raises(psycopg.errors.RestrictViolation, match="never changes"):
         await engine.query("UPDATE definition.versions SET number = 9 WHERE id = %s", version_id)
+
+
+async def test_a_name_that_postgres_cannot_hold_spoils_no_other_answer(engine: Engine) -> None:
+    await engine.client.apply(document("spoiled-by-none"))
+
+    wanted = VersionsResolve(pipelines=["no\0name", "spoiled-by-none"])
+    resolved = await rpc_of(engine).call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved)
+
+    nameless, found = resolved.versions
+    assert nameless.error is not None
+    assert nameless.error.type == "pipeline_not_found"
+    assert found.version_id is not None
 
 
 async def test_edits_at_once_leave_one_whole_document(engine: Engine) -> None:
@@ -268,3 +324,25 @@ async def test_large_document_is_carried_both_ways(engine: Engine) -> None:
     assert found.node_count == 4000
     assert found.nodes is not None
     assert found.nodes[-1].config == {"say": "x" * 300}
+
+
+async def test_reading_does_not_wait_for_an_edit(engine: Engine) -> None:
+    await engine.client.apply(document("edited-long"))
+    asked = {"pipeline": "edited-long"}
+    reads = {
+        subjects.PIPELINES_GET: asked,
+        subjects.PIPELINES_VALIDATE: asked,
+        subjects.PIPELINES_EXPORT: asked,
+        subjects.NODES_LIST: asked,
+        subjects.NODES_GET: asked | {"key": "a"},
+        subjects.EDGES_LIST: asked,
+        subjects.VERSIONS_LIST: asked,
+        subjects.VERSIONS_READ: asked | {"number": 1},
+        subjects.VERSIONS_COMPARE: asked | {"number": 1},
+    }
+    async with await psycopg.AsyncConnection.connect(engine.database_url) as edit:
+        await edit.execute("SELECT 1 FROM definition.pipelines FOR UPDATE")
+
+        for subject, body in reads.items():
+            answer = orjson.loads((await engine.client.nats.request(subject, orjson.dumps(body), timeout=10)).data)
+            assert "error" not in answer, (subject, answer)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
 import pytest
 
 from services.cli.setup import make_topology
+from services.coordinator.store.queries import query
+from services.coordinator.store.reconciling import send_again
 from shared.contracts import subjects
 from shared.contracts.states import AttemptOutcome
+from shared.postgres import PLANNER, as_json, make_pool
 from tests.eventually import eventually
 from tests.integration.engine import Engine
-from tests.integration.hand_worker import completed
+from tests.integration.hand_worker import Ready, completed
 
 
 async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(engine: Engine) -> None:
@@ -23,6 +32,29 @@ async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(en
     assert [(ready["attempt"], ready["dispatch"]) for ready in readies] == [(1, 2), (1, 2)]
     await engine.worker.complete(*readies)
     await engine.ends(run_id)
+
+
+async def test_runs_with_nothing_out_are_not_looked_into_for_lost_work(engine: Engine) -> None:
+    retry = {"max_attempts": 2, "initial_delay_s": 600, "max_delay_s": 600}
+    await engine.apply("waits-long", "a", a={"retry": retry})
+    run_id = await engine.start("waits-long")
+    await engine.worker.fail(await engine.worker.take_one(), retryable=True)
+    await eventually(lambda: engine.query("SELECT 1 FROM runs.node_results WHERE retry_at IS NOT NULL"), "the retry")
+    gone = as_json([{"node_type": "step", "before": "2999-01-01T00:00:00Z"}])
+
+    async with await psycopg.AsyncConnection.connect(engine.database_url, options=PLANNER) as connection:
+        cursor = await connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + query("load_lost"), (gone,))
+        [(plan,)] = await cursor.fetchall()
+
+    scans = [step for step in _steps(plan[0]["Plan"]) if step.get("Relation Name") == "node_results"]
+    assert [step["Actual Loops"] for step in scans] == [0]
+    await engine.client.cancel(run_id)
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _steps(below)
 
 
 async def test_first_result_of_an_attempt_wins_whatever_its_dispatch(engine: Engine) -> None:
@@ -133,6 +165,89 @@ async def test_broken_counters_of_a_silent_run_are_made_anew(engine: Engine) -> 
     assert repaired["node_key"] == last["node_key"] == "c"
     await engine.worker.complete(repaired)
     await engine.ends(run_id)
+
+
+async def test_work_lost_behind_work_that_is_held_for_long_is_sent_again(engine: Engine) -> None:
+    await engine.apply("held-long", "ab")
+    held = await engine.start("held-long")
+    long, short = await engine.worker.take(2)
+    async with _beating(engine, long, short):
+        await eventually(lambda: _is_leased(engine, "b"), "the leases")
+        lost = await engine.start("held-long")
+        await eventually(lambda: engine.worker.waiting(), "the work")
+        for message in range(3, 5):
+            await engine.jetstream.delete_msg(subjects.NODE_WORK, message)
+
+        again = await engine.worker.take(2, timeout_s=30)
+
+        assert [(ready["run_id"], ready["attempt"], ready["dispatch"]) for ready in again] == [(str(lost), 1, 2)] * 2
+        assert (await engine.jetstream.stream_info(subjects.NODE_WORK)).state.messages == 4, "the others are held still"
+    await engine.worker.complete(long, short, *again)
+    await engine.ends(held)
+    await engine.ends(lost)
+
+
+async def test_result_that_waits_for_coordinators_ends_its_attempt_however_late_it_is(
+    nats_url: str, database_url: str
+) -> None:
+    async with Engine.started(nats_url, database_url, has_coordinator=False) as engine:
+        async with engine.coordinator():
+            await engine.apply("late", "abc", **{key: {"retry": {"max_attempts": 1}} for key in "abc"})
+            run_id = await engine.start("late")
+            readies = await engine.worker.take(3)
+            await engine.worker.beat(*readies)
+            await eventually(lambda: _is_leased(engine, "c"), "the leases")
+        # While nobody settles: one ends within its lease, the others when it is over already.
+        await engine.worker.complete(readies[0])
+        await eventually(lambda: _is_over(engine), "the end of the leases")
+        await engine.worker.complete(*readies[1:])
+        # One that dies has taken them, so that they come again only after a while.
+        durable = await engine.jetstream.pull_subscribe_bind(subjects.NODE_RESULTS_DURABLE, subjects.NODE_RESULTS)
+        assert len(await durable.fetch(2, timeout=5)) == 2
+
+        async with engine.coordinator():
+            run = await engine.ends(run_id)
+
+    assert [len(node.attempts) for node in run.node_results or []] == [1, 1, 1]
+
+
+async def test_attempt_that_another_coordinator_sent_or_that_is_held_is_not_sent_again(engine: Engine) -> None:
+    await engine.apply("guarded", "ab")
+    run_id = await engine.start("guarded")
+    readies = await engine.worker.take(2)
+    await engine.worker.beat(readies[1])
+    await eventually(lambda: _is_leased(engine, "b"), "the lease")
+    found = {"run_id": str(run_id), "dispatch": 1}
+    pool = make_pool(engine.database_url, "test")
+    async with pool, pool.connection() as connection:
+        rows = await send_again(connection, [{**found, "node_key": "a", "dispatch": 0}, {**found, "node_key": "b"}])
+
+    assert rows == []
+    await engine.worker.complete(*readies)
+    await engine.ends(run_id)
+
+
+@asynccontextmanager
+async def _beating(engine: Engine, *readies: Ready) -> AsyncIterator[None]:
+    """As a worker does that holds them for long."""
+
+    async def beat() -> None:
+        while True:
+            await engine.worker.beat(*readies)
+            for ready in readies:
+                await engine.worker.messages[
+                    ready["run_id"], ready["node_key"], ready["attempt"], ready["dispatch"]
+                ].in_progress()
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(beat())
+    yield
+    task.cancel()
+
+
+async def _is_over(engine: Engine) -> bool:
+    rows = await engine.query("SELECT 1 FROM runs.node_results WHERE lease_until > clock_timestamp()")
+    return not rows
 
 
 async def _is_leased(engine: Engine, key: str) -> bool:

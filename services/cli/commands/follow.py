@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a line for each node that ends, then the output."""
+"""Shows a run while it goes on: a line for each node that ends, or for each event."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from rich.markup import escape
 
-from services.cli.output import OUT, state
+from services.cli.output import OUT, print_json, state
 from shared.client import PipewrightClient
 from shared.contracts.runs import NodeChange, Run, RunEvent
 from shared.contracts.states import NodeStatus
@@ -27,6 +27,14 @@ async def follow(client: PipewrightClient, run_id: UUID) -> Run:
     run = await client.get_run(run_id)
     await _tell_snapshot(client, run, told)
     return run
+
+
+async def follow_as_json(client: PipewrightClient, run_id: UUID) -> Run:
+    """As `follow`, for programs: a line for each event, or for the run itself where events may have been lost."""
+    async for step in client.events(run_id):
+        if isinstance(step, RunEvent) or not step.status.is_final:
+            print_json(step, is_line=True)
+    return await client.get_run(run_id, include_node_results=True)
 
 
 def _tell(change: NodeChange, event: RunEvent, told: set[str]) -> None:

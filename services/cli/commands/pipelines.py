@@ -16,7 +16,10 @@ from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, make_table, 
 from shared.client import PipewrightClient
 from shared.contracts.edits import Findings
 from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelineDocument, PipelinePage, written
-from shared.contracts.versions import VersionPage
+from shared.contracts.versions import PipelineVersion, VersionPage
+
+#: Read at once, of lists that are shown whole.
+PAGE = 200
 
 pipelines_app = typer.Typer(help="List, show and delete pipelines.", no_args_is_help=True)
 
@@ -60,7 +63,13 @@ def list_pipelines(as_json: Json = False, data_dir: DataDir = None) -> None:
     """All pipelines, by slug."""
 
     async def main(client: PipewrightClient) -> PipelinePage:
-        return await client.list_pipelines(limit=200)
+        found: list[Pipeline] = []
+        after: str | None = None
+        while True:
+            page = await client.list_pipelines(limit=PAGE, after=after)
+            found += page.pipelines
+            if (after := page.next_after) is None:
+                return PipelinePage(pipelines=found)
 
     page = with_client(data_dir, main)
     if as_json:
@@ -133,7 +142,13 @@ def versions(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> 
     """What was published, newest first."""
 
     async def main(client: PipewrightClient) -> VersionPage:
-        return await client.list_versions(pipeline, limit=200)
+        found: list[PipelineVersion] = []
+        after: int | None = None
+        while True:
+            page = await client.list_versions(pipeline, limit=PAGE, after=after)
+            found += page.versions
+            if (after := page.next_after) is None:
+                return VersionPage(versions=found)
 
     page = with_client(data_dir, main)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from services.cli.address import with_client
-from services.cli.commands.follow import follow
+from services.cli.commands.follow import follow, follow_as_json
 from services.cli.options import DataDir, Json
 from services.cli.output import (
     EXIT_CANCELLED,
@@ -41,7 +42,12 @@ def run(
         typer.Option("--input", "-i", help="key=value; the value is JSON if it parses as that, else text"),
     ] = None,
     input_file: Annotated[Path | None, typer.Option(help="A JSON object; - for standard input")] = None,
-    follow_run: Annotated[bool, typer.Option("--follow", "-f", help="Show each node as it ends")] = False,
+    follow_run: Annotated[
+        bool,
+        typer.Option(
+            "--follow", "-f", help="Show each node as it ends; with --json, a line for each event, and the run last"
+        ),
+    ] = False,
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the end")] = 3600.0,
     detach: Annotated[bool, typer.Option(help="Print the id and do not wait")] = False,
     hold: Annotated[bool, typer.Option(help="Let it wait until 'pipewright runs start'")] = False,
@@ -60,8 +66,9 @@ def run(
             if as_json:
                 print_json(started)
             return None
-        if follow_run and not as_json:
-            return await follow(client, started.run_id)
+        if follow_run:
+            async with asyncio.timeout(wait_s):
+                return await (follow_as_json if as_json else follow)(client, started.run_id)
         await client.wait(started.run_id, wait_s)
         return await client.get_run(started.run_id, include_node_results=True)
 
@@ -70,7 +77,7 @@ def run(
     except TimeoutError as error:
         raise fail(f"the run has not ended within {wait_s:g} s; 'pipewright runs show' tells how it goes.") from error
     if ended is not None:
-        print_json(ended) if as_json else show_end(ended)
+        print_json(ended, is_line=follow_run) if as_json else show_end(ended)
         raise SystemExit(EXIT_CODES[ended.status])
 
 

@@ -43,7 +43,7 @@ async def start_run(connection: Connection, run_id: UUID) -> None:
 
 async def load_for_retry(connection: Connection, run_id: UUID) -> dict[str, Any] | None:
     cursor = await connection.execute(
-        "SELECT status::text AS status, pipeline_id, pipeline_slug, version_id, input, traceparent "
+        "SELECT status::text AS status, pipeline_id, pipeline_slug, version_id, input, traceparent, unfinished "
         "FROM runs.pipeline_runs WHERE id = %s",
         (run_id,),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.coordinator.decision import NodeRef
+from services.coordinator.decision import AttemptRef, NodeRef
 from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
 from services.coordinator.store.together import execute
@@ -67,11 +67,27 @@ async def count_unfinished(connection: Connection) -> dict[str, int]:
     return {row["status"]: row["count"] for row in await cursor.fetchall()}
 
 
-async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> list[NodeRef]:
+async def load_leased(connection: Connection, attempts: Iterable[AttemptRef]) -> set[AttemptRef]:
+    """Those of these attempts that a worker holds, as it said itself not long ago."""
+    rows = [{"run_id": run_id, "node_key": key, "attempt": attempt} for run_id, key, attempt in attempts]
+    if not rows:
+        return set()
+    cursor = await connection.execute(
+        "SELECT node.run_id::text AS run_id, node.node_key, node.attempt "
+        "FROM json_to_recordset(%s::json) AS held (run_id uuid, node_key text, attempt int) "
+        "JOIN runs.node_results AS node ON node.run_id = held.run_id AND node.node_key = held.node_key "
+        "WHERE node.attempt = held.attempt AND node.status = 'running' AND node.lease_until > clock_timestamp()",
+        (as_json(rows),),
+        prepare=True,
+    )
+    return {(row["run_id"], row["node_key"], row["attempt"]) for row in await cursor.fetchall()}
+
+
+async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> list[dict[str, Any]]:
     """Attempts without a lease that were last sent before all that is still in the stream."""
     rows = [{"node_type": kind, "before": before} for kind, before in gone.items()]
     cursor = await connection.execute(query("load_lost"), (as_json(rows),))
-    return [(row["run_id"], row["node_key"]) for row in await cursor.fetchall()]
+    return await cursor.fetchall()
 
 
 async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[tuple[RunId, str], int]:
@@ -87,9 +103,11 @@ async def lock_free_runs(connection: Connection, run_ids: Iterable[RunId]) -> se
     return {row["id"] for row in await cursor.fetchall()}
 
 
-async def send_again(connection: Connection, nodes: Iterable[NodeRef]) -> list[list[Any]]:
-    """Raise the dispatch number; returns the nodes as they are now (see node_state)."""
-    cursor = await connection.execute(query("send_again"), (as_json(_references(nodes)),))
+async def send_again(connection: Connection, lost: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    """Raise the dispatch number of those that are as they were found; returns the nodes as they are now
+    (see node_state)."""
+    rows = [{**row, "leaves": NodeStatus.RUNNING} for row in lost]
+    cursor = await connection.execute(query("send_again"), (as_json(rows),))
     row = await cursor.fetchone()
     assert row is not None
     found: list[list[Any]] = row["found"]

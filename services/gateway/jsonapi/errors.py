@@ -11,6 +11,8 @@ from shared.contracts.message import JsonObject
 
 #: Problems whose findings are about the request's query, path and headers, in the first part of their pointers.
 ABOUT_PARAMETERS = frozenset({"invalid_request", "invalid_query"})
+#: What a problem tells to programs, besides what JSON:API has a member for.
+MEMBERS = ("retry_after_s", "state", "allowed")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Origin:
 def error_document(problem: JsonObject, origin: Origin) -> JsonObject:
     """One error for each finding, or one for the problem as a whole."""
     common: JsonObject = {"status": str(problem["status"]), "code": problem["type"], "title": problem["title"]}
-    if "retry_after_s" in problem:
-        common["meta"] = {"retry_after_s": problem["retry_after_s"]}
+    if told := {name: problem[name] for name in MEMBERS if name in problem}:
+        common["meta"] = told
     findings = problem.get("errors") or [{"detail": problem["detail"]}]
     return {"jsonapi": VERSION, "errors": [common | _finding(item, problem["type"], origin) for item in findings]}
 

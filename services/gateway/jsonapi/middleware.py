@@ -40,7 +40,7 @@ def add_jsonapi(app: FastAPI) -> None:
 
 
 class JsonApi:
-    """Translates what is JSON:API on either side; a request that names it nowhere is passed on untouched."""
+    """Translates what is JSON:API on either side; of a request that names it nowhere only `Vary` tells."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -104,6 +104,8 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Holds back what is translated; streams and files go through as they come."""
+        if message["type"] == "http.response.start":
+            message = _varying(message)
         if message["type"] == "http.response.start" and self._is_translated(message):
             self._start = message
         elif self._start is None:
@@ -137,13 +139,20 @@ class Exchange:
 def _mark(headers: MutableHeaders, written: bytes) -> None:
     headers["content-type"] = negotiation.MEDIA_TYPE
     headers["content-length"] = str(len(written))
+
+
+def _varying(start: Message) -> Message:
+    """Every answer depends on `Accept`, so that a cache must not give one form of it for the other."""
+    headers = MutableHeaders(raw=list(start.get("headers", ())))
     headers.add_vary_header("Accept")
+    return {**start, "headers": headers.raw}
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault is answered outside of all middleware, so it is translated here."""
     response = await on_fault(request, error)
     if request.url.path.startswith(f"{PREFIX}/"):
+        response.headers.add_vary_header("Accept")
         try:
             is_asked_for = negotiation.asks_for_document(", ".join(request.headers.getlist("accept")))
         except NotAcceptableError:

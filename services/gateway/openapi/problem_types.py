@@ -50,6 +50,11 @@ _ERRORS: tuple[ServiceError, ...] = (
     ),
     InvalidError("invalid_json", "The body is not JSON: unexpected end of data. Check its commas and quotes."),
     InvalidError(
+        "unstorable_body",
+        "The body holds the character U+0000, which cannot be stored. Take it out.",
+        _at("/input/name", "holds the character U+0000, which cannot be stored. Take it out."),
+    ),
+    InvalidError(
         "invalid_body", "/reason: Field required. Correct it and send it again.", _at("/reason", "Field required")
     ),
     InvalidError(

@@ -26,7 +26,7 @@ _CHANGE = RunEvent(
     node_count=2,
     finished_count=1,
 )
-_TOKEN = NodeTokens(run_id=RUN.id, node_key="answer", attempt=1, index=0, text="Hello")
+_TOKEN = NodeTokens(run_id=str(RUN.id), node_key="answer", attempt=1, index=0, text="Hello")
 
 _RUN_KINDS: dict[str, type[BaseModel]] = {"snapshot": Run, "change": RunEvent, "token": NodeTokens, "end": Run}
 _PIPELINE_KINDS: dict[str, type[BaseModel]] = dict.fromkeys(

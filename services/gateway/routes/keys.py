@@ -5,15 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 
 from services.gateway.access import Scope, needs
 from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
-from services.gateway.bodies import read_object
+from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, answer, location
-from shared.bus.rpc import invalid_body
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
 
@@ -25,11 +23,7 @@ ADMIN = [needs(Scope.ADMIN)]
 )
 async def create_api_key(request: Request, wired: Wired) -> Response:
     """Make a key. The answer shows it, and nothing ever does again; kept is its SHA-256 alone."""
-    try:
-        wanted = NewApiKey.model_validate(await read_object(request))
-    except ValidationError as error:
-        raise invalid_body(error) from error
-    made = await wired.keys.make(wanted)
+    made = await wired.keys.make(await read_model(request, NewApiKey))
     headers = location("api_keys", made.id) | {"cache-control": "no-store"}
     return answer(made.model_dump(), 201, headers)
 

@@ -90,8 +90,8 @@ async def update_node(
 async def delete_node(pipeline: str, key: NodeKeyPath, wired: Wired, if_revision: IfRevision) -> Response:
     """Take a node out of the draft, with its edges."""
     wanted = NodeDelete(pipeline=pipeline, key=key, if_revision=if_revision)
-    await wired.rpc.call_raw(subjects.NODES_DELETE, wanted)
-    return Response(status_code=204)
+    deleted = await wired.rpc.call_raw(subjects.NODES_DELETE, wanted)
+    return Response(status_code=204, headers=etag_of(deleted))
 
 
 @router.get("/edges", dependencies=READ, responses=answers(EdgePage))
@@ -133,8 +133,8 @@ async def get_edge(pipeline: str, edge_id: EdgeIdPath, wired: Wired) -> Response
 async def delete_edge(pipeline: str, edge_id: EdgeIdPath, wired: Wired, if_revision: IfRevision) -> Response:
     """Take an edge out of the draft."""
     wanted = EdgeDelete(pipeline=pipeline, id=edge_id, if_revision=if_revision)
-    await wired.rpc.call_raw(subjects.EDGES_DELETE, wanted)
-    return Response(status_code=204)
+    deleted = await wired.rpc.call_raw(subjects.EDGES_DELETE, wanted)
+    return Response(status_code=204, headers=etag_of(deleted))
 
 
 def _told(found: Any) -> Response:

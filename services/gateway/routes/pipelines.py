@@ -88,7 +88,8 @@ async def apply_pipeline(
 ) -> Response:
     """Create or update by slug, then publish; applying the same again changes nothing."""
     wanted = PipelineApply(document=await read_json(request, DOCUMENT_LIMIT), publish=publish)
-    return answer(await wired.rpc.call_raw(subjects.PIPELINES_APPLY, wanted, EDIT_TIMEOUT_S))
+    applied = await wired.rpc.call_raw(subjects.PIPELINES_APPLY, wanted, EDIT_TIMEOUT_S)
+    return answer(applied, headers=etag_of(applied["pipeline"]))
 
 
 @router.post("/validate", dependencies=READ, responses=answers(Findings), openapi_extra=body_of(PipelineDocument))

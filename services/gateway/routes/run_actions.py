@@ -15,7 +15,7 @@ from services.gateway.openapi.examples import CANCELLED, FAILED, STARTED
 from services.gateway.wiring import Wired, answer, location
 from shared.clock import new_id
 from shared.contracts import subjects
-from shared.contracts.message import Document
+from shared.contracts.message import Document, OwnRunId
 from shared.contracts.runs import AuditTrail, Run, RunAudit, RunCancel, RunRelease, RunRetry, RunSettle
 
 router = APIRouter(prefix="/pipeline_runs/{run_id}", tags=["pipeline_runs"])
@@ -42,7 +42,7 @@ class RetryRun(Document):
 
     start_from: Literal["failed", "start"] = "failed"
     #: A UUIDv7 of your own for the new run; sending it again is the same run.
-    run_id: UUID | None = None
+    run_id: OwnRunId | None = None
 
 
 @router.post("/start", dependencies=[needs(Scope.RUNS_START)], responses=answers(Run, example=STARTED, refuses=NOT_NOW))

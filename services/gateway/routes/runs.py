@@ -17,7 +17,7 @@ from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
-from shared.contracts.message import Document, JsonObject
+from shared.contracts.message import Document, JsonObject, OwnRunId
 from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
 from shared.errors import UnavailableError
@@ -33,7 +33,7 @@ class Execute(Document):
 
     input: JsonObject = Field(default_factory=dict)
     #: A UUIDv7 of your own; sending it again is the same run.
-    run_id: UUID | None = None
+    run_id: OwnRunId | None = None
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     #: True: the run waits as `pending` until it is started.
     hold: bool = False

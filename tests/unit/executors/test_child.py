@@ -32,7 +32,15 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "child_main" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if _is_render(child)]
+
+
+def _is_render(child: psutil.Process) -> bool:
+    try:
+        return "child_main" in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:
+        # It ended since it was listed.
+        return False
 
 
 def has_ended(child: psutil.Process) -> bool:
