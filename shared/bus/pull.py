@@ -115,6 +115,10 @@ class Pull:
             await self._subscription.unsubscribe()
         self._arrived.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping
+
     async def take(self, most: int) -> list[Msg]:
         """All that is there, up to `most`; waits for the first one. Empty only after `stop`."""
         while not self._buffer and not self._is_stopping:
