@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import TypeAdapter, ValidationError
 
+from services.coordinator.metrics import RESULTS_FORGED, node_type_label
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
@@ -54,7 +55,6 @@ class ResultReader:
         self._jetstream = jetstream
         self._transfers = transfers
         self._tokens = tokens
-        self.forged = 0
 
     async def read(self, message: Msg) -> AsyncIterator[Part]:
         """All that stands in it, in one part unless its outputs are large."""
@@ -95,7 +95,7 @@ class ResultReader:
             return None
         run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
-            self.forged += 1
+            RESULTS_FORGED.labels(node_type_label(node_type)).inc()
             log.warning(
                 "a result with a wrong token was dropped",
                 run_id=run_id,
