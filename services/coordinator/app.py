@@ -100,7 +100,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
             await pull.start()
         ending = [watched(settling.run()), watched(taking.run())]
         await client.subscribe(subjects.ALL_NODE_RUNNING, queue="coordinator", cb=leases.on_running)
-        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks).endpoints()
+        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks, rpc).endpoints()
         await rpc.serve(endpoints, queue="coordinator")
         yield
         await rpc.stop()

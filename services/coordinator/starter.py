@@ -146,22 +146,17 @@ class Starter:
                 request.pipeline_id = graph.pipeline_id
                 check_input(request.request.input, graph)
                 request.graph = graph
-            except UnavailableError:
-                raise
             except ServiceError as error:
+                if error.problem.status >= ServiceError.status:
+                    raise
                 request.refuse(error)
 
     async def _ask_versions(self, pipelines: set[str]) -> dict[str, ResolvedVersion]:
-        """By name; a fault of the other side passes, and says nothing of these requests."""
+        """By name."""
         if not pipelines:
             return {}
         wanted = VersionsResolve(pipelines=sorted(pipelines))
-        try:
-            reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
-        except ProblemError as error:
-            if error.problem.status < ServiceError.status:
-                raise
-            raise UnavailableError("not_started", error.problem.detail, retry_after_s=2.0) from error
+        reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
         return {resolved.pipeline: resolved for resolved in reply.versions}
 
     def _new_run(self, request: StartRequest) -> RunState:
@@ -210,6 +205,9 @@ def _digest(request: StartRequest, pipeline: str) -> str:
 
 def _error_of(error: Exception) -> ServiceError:
     """What is told of a single request that could not be started."""
+    if isinstance(error, ServiceError) and error.problem.status >= ServiceError.status:
+        # A fault of the definition service passes, and says nothing of the request.
+        return UnavailableError("not_started", error.problem.detail, retry_after_s=2.0)
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, psycopg.DataError):
