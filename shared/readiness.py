@@ -38,7 +38,8 @@ class Readiness:
     def problems(self) -> list[str]:
         """What is away, in words; empty when the service is ready."""
         now = time.monotonic()
-        return [f"{part} does not answer" for part in self._asks if now - self._answered.get(part, -1e9) > SILENT_S]
+        silent = [f"{part} does not answer" for part in self._asks if now - self._answered.get(part, -1e9) > SILENT_S]
+        return silent + [f"{part} is missing" for part, is_there in self._bus.parts.items() if not is_there()]
 
     async def run(self) -> None:
         """For ever. A part that hangs keeps nobody but its own loop."""

@@ -20,6 +20,8 @@ GREETING_S = 2.0
 #: This thread looks every second; when more has passed, the whole process or machine slept.
 LOOK_EVERY_S = 1.0
 SLEPT_S = 3.0
+#: For the last words.
+TELL_S = 2.0
 EXIT_STATUS = 70
 
 
@@ -84,5 +86,9 @@ def _greets(host: tuple[str, int]) -> bool:
 
 
 def _end(reason: str, limit_s: float) -> None:
-    log.error(f"{reason}; ending this process to be started anew", limit_s=limit_s)
+    """Told in a thread of its own: what stalled the process may hold the log's lock, or be the log's own reader."""
+    words = f"{reason}; ending this process to be started anew"
+    telling = threading.Thread(target=log.error, args=(words,), kwargs={"limit_s": limit_s}, daemon=True)
+    telling.start()
+    telling.join(TELL_S)
     os._exit(EXIT_STATUS)

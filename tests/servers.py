@@ -24,10 +24,13 @@ async def postgres_server(folder: Path) -> AsyncIterator[LocalState]:
 
 
 @asynccontextmanager
-async def nats_server(folder: Path) -> AsyncIterator[str]:
+async def nats_server(folder: Path, max_payload: str = "1MB") -> AsyncIterator[str]:
     """The URL of a server with an empty store."""
     state = LocalState(nats_port=free_port())
-    async with running(prepare_nats(state, folder), state.nats_port):
+    command = prepare_nats(state, folder)
+    configuration = Path(command[2])
+    configuration.write_text(configuration.read_text().replace("max_payload: 1MB", f"max_payload: {max_payload}"))
+    async with running(command, state.nats_port):
         yield state.nats_url
 
 

@@ -152,6 +152,8 @@ def _coordinator() -> list[str]:
     return [
         *(subject for durable in durables for subject in _take(*durable)),
         *(f"{API}.CONSUMER.INFO.{stream}.{durable}" for stream, durable in durables),
+        # Without them it makes them anew.
+        *(f"{API}.CONSUMER.DURABLE.CREATE.{stream}.{durable}" for stream, durable in durables),
         *(f"{API}.STREAM.MSG.GET.{stream}" for stream in (subjects.NODE_WORK, subjects.NODE_RESULTS)),
         *_watch(_NODE_TYPES),
         f"{API}.STREAM.INFO.{_ENDED_RUNS}",

@@ -33,11 +33,15 @@ from shared.bus.durability import warn_of_durability
 from shared.bus.publish import Publisher
 from shared.bus.pull import Pull
 from shared.bus.rpc import Rpc
+from shared.bus.topology import ensure_coordinator_durable
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
+from shared.logging import get_logger
 from shared.postgres import Pool, make_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks, watched
+
+log = get_logger(__name__)
 
 #: Result messages that may be unsettled here at once.
 RESULT_ROOM = 1000
@@ -72,8 +76,8 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
     settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
     starter = Starter(pool, rpc, versions, dispatcher, windows)
-    results = Pull(client, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
-    requests = Pull(client, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
+    results = _pull(bus, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
+    requests = _pull(bus, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
     actions = RunActions(versions, settler, dispatcher, windows, ended_runs)
     handlers = RunHandlers(pool, versions, starter, actions, requests)
     ages = StreamAges(jetstream, pool)
@@ -97,10 +101,25 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
             await pull.start()
         ending = [watched(settling.run()), watched(taking.run())]
         await client.subscribe(subjects.ALL_NODE_RUNNING, queue="coordinator", cb=leases.on_running)
-        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks).endpoints()
+        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks, rpc).endpoints()
         await rpc.serve(endpoints, queue="coordinator")
         yield
+        await rpc.stop()
         for pull in (results, requests):
             await pull.stop()
         await asyncio.wait(ending, timeout=20)
         await rpc.drain()
+        await starter.drain()
+
+
+def _pull(bus: Bus, stream: str, durable: str, room: int) -> Pull:
+    """Of a durable that is made anew when it is gone; while it is, this coordinator is not ready."""
+    jetstream = bus.client.jetstream(timeout=5)
+
+    async def make_anew() -> None:
+        for difference in await ensure_coordinator_durable(jetstream, stream):
+            log.warning("a consumer was made anew", difference=str(difference))
+
+    pull = Pull(bus.client, stream, durable, room, make_anew)
+    bus.parts[f"the consumer {stream}/{durable}"] = lambda: not pull.is_missing
+    return pull

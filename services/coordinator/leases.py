@@ -10,13 +10,17 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import ValidationError
 
+from services.coordinator.results import plausible
 from services.coordinator.store.reconciling import extend_leases
 from shared.bus.dead_letters import park
-from shared.contracts.nodes import NodesRunning
+from shared.contracts.nodes import HeldAttempt, NodesRunning
 from shared.logging import get_logger
 from shared.postgres import Pool
 
 log = get_logger(__name__)
+
+#: As many as Postgres can count.
+MOST_ATTEMPTS = 2**31
 
 
 class Leases:
@@ -35,9 +39,11 @@ class Leases:
         except ValidationError as error:
             await park(self._jetstream, "node_running", message.subject, str(error), message.data)
             return
+        node_type = message.subject.rsplit(".", 1)[1]
         for held in running.attempts:
-            beat = held.model_dump(mode="json")
-            self._beats[beat["run_id"], held.node_key, held.attempt] = beat
+            if _is_storable(held):
+                beat = held.model_dump(mode="json") | {"node_type": node_type}
+                self._beats[beat["run_id"], held.node_key, held.attempt] = beat
         self._arrived.set()
 
     async def run(self) -> None:
@@ -52,3 +58,9 @@ class Leases:
             except psycopg.Error as error:
                 # The next beat comes in 3 s, long before a lease is over.
                 log.warning("leases could not be extended", error=str(error).strip()[:300])
+
+
+def _is_storable(held: HeldAttempt) -> bool:
+    """False for what nobody was given, and would keep Postgres from taking what others say."""
+    is_known = "\x00" not in held.node_key and 0 < held.attempt < MOST_ATTEMPTS
+    return is_known and plausible(held.started_at) is not None

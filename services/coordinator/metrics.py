@@ -26,6 +26,7 @@ RUNS_UNFINISHED = Gauge(
 ATTEMPTS = Counter("pipewright_attempts", "Attempts that were settled", ["node_type", "outcome"])
 RETRIES = Counter("pipewright_retries", "Attempts that will be tried again", ["node_type", "reason"])
 RESULTS_IGNORED = Counter("pipewright_results_ignored", "Results that changed nothing: repeated or late", ["reason"])
+RESULTS_FORGED = Counter("pipewright_results_forged", "Results whose token is not that of their attempt", ["node_type"])
 SETTLE_SECONDS = Histogram(
     "pipewright_settle_seconds", "One transaction that settles a batch of results", buckets=FINE_BUCKETS
 )

@@ -13,6 +13,7 @@ from services.coordinator.requests import StartRequest, start_request
 from services.coordinator.starter import Starter
 from shared.bus.dead_letters import park
 from shared.bus.pull import Pull, delivery_of
+from shared.clock import id_of
 from shared.contracts.runs import RunRequested
 from shared.errors import ServiceError, UnavailableError
 
@@ -49,7 +50,10 @@ class RequestLoop:
             await park(self._jetstream, "run_request", message.subject, str(error), message.data)
             await message.ack()
         else:
-            start = start_request(request, is_from_stream=True)
+            delivery = delivery_of(message)
+            # The same each time it is delivered, so that it is one run.
+            own_id = id_of(delivery.sent_at_ns, str(delivery.sequence))
+            start = start_request(request, is_from_stream=True, own_id=own_id)
             await self._starter.put(start)
             await self._finish(message, start)
         finally:

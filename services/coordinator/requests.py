@@ -45,10 +45,10 @@ class StartRequest:
         self.refusal = error
 
 
-def start_request(request: RunRequested, is_from_stream: bool) -> StartRequest:
-    """The request with its run id, chosen here when its sender chose none."""
+def start_request(request: RunRequested, is_from_stream: bool, own_id: UUID | None = None) -> StartRequest:
+    """The request with its run id; when its sender chose none it is `own_id`, or a new one."""
     future: Future[RunStarted] = asyncio.get_running_loop().create_future()
-    return StartRequest(request, str(request.run_id or new_id()), is_from_stream, future)
+    return StartRequest(request, str(request.run_id or own_id or new_id()), is_from_stream, future)
 
 
 def digest_of(pipeline: str, run_input: dict[str, Any], *, hold: bool = False) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import TypeAdapter, ValidationError
 
+from services.coordinator.metrics import RESULTS_FORGED, node_type_label
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
@@ -28,12 +30,22 @@ RESULT = TypeAdapter(NodeResult)
 INLINE_LIMIT = 256 * 1024
 #: The most that an output may have.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: Outputs of one message that are read together; it may refer to hundreds of large ones.
+PART_BYTES = 16 * 1024 * 1024
 #: The code of a result that cannot be kept.
 UNSTORABLE = "unstorable_output"
 #: No other side is waited for longer.
 RETRY_AFTER_LIMIT_S = 24 * 3600.0
 #: As much of a worker's name as is kept.
 WORKER_SHOWN = 200
+
+
+class Part(NamedTuple):
+    """What stands in a message, or a part of it; `size` is about the bytes of its outputs."""
+
+    outcomes: list[Outcome]
+    size: int
+    is_last: bool
 
 
 class ResultReader:
@@ -43,27 +55,34 @@ class ResultReader:
         self._jetstream = jetstream
         self._transfers = transfers
         self._tokens = tokens
-        self.forged = 0
 
-    async def read(self, message: Msg) -> list[Outcome]:
+    async def read(self, message: Msg) -> AsyncIterator[Part]:
+        """All that stands in it, in one part unless its outputs are large."""
         try:
             finished = NodesFinished.model_validate(orjson.loads(message.data))
         except (orjson.JSONDecodeError, ValidationError) as error:
             await self.park(message, str(error))
-            return []
+            yield Part([], 0, True)
+            return
         node_type = message.subject.rsplit(".", 1)[1]
         is_redelivered = delivery_of(message).times > 1
         worker = _storable_text(finished.worker)[:WORKER_SHOWN]
         is_suspect = may_be_unstorable(message.data) and fault_of(finished.results) is not None
-        outcomes = []
+        outcomes: list[Outcome] = []
+        size = len(message.data)
         for item in finished.results:
+            if size > PART_BYTES:
+                yield Part(outcomes, size, False)
+                outcomes, size = [], 0
             outcome = await self._read_one(item, node_type, worker, message.subject)
             if outcome is not None:
                 outcome.is_redelivered = is_redelivered
                 if is_suspect:
                     make_storable(outcome)
                 outcomes.append(outcome)
-        return outcomes
+                if outcome.payload is not None:
+                    size += len(outcome.payload)
+        yield Part(outcomes, size, True)
 
     async def park(self, message: Msg, reason: str) -> None:
         await park(self._jetstream, "node_result", message.subject, reason, message.data)
@@ -76,7 +95,7 @@ class ResultReader:
             return None
         run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
-            self.forged += 1
+            RESULTS_FORGED.labels(node_type_label(node_type)).inc()
             log.warning(
                 "a result with a wrong token was dropped",
                 run_id=run_id,
@@ -95,8 +114,8 @@ class ResultReader:
             outcome=AttemptOutcome.COMPLETED,
             worker=worker,
             node_type=node_type,
-            started_at=_plausible(result.started_at),
-            finished_at=_plausible(result.finished_at),
+            started_at=plausible(result.started_at),
+            finished_at=plausible(result.finished_at),
             metadata=result.metadata,
         )
         match result.outcome:
@@ -178,7 +197,7 @@ def _storable_text(text: str) -> str:
     return text.replace("\x00", "") if "\x00" in text else text
 
 
-def _plausible(time: datetime) -> datetime | None:
+def plausible(time: datetime) -> datetime | None:
     """None for a time that Postgres or Python could not give back."""
     return time if 1970 <= time.year < 9999 else None
 

@@ -26,15 +26,36 @@ MESSAGES = 50
 READ_AHEAD = 1000
 #: Outcomes that one transaction settles.
 BATCH = 500
+#: Outputs are large or many, not both: so many bytes are read ahead, and settled at once.
+READ_AHEAD_BYTES = 32 * 1024 * 1024
+BATCH_BYTES = 32 * 1024 * 1024
 #: Announcements that may be on their way while the next batch is settled.
 IN_FLIGHT = 4
+DELIVERED = subjects.node_result(subjects.WEBHOOK)
+
+
+@dataclass(slots=True)
+class Taken:
+    """A message, acknowledged when all that stands in it is announced."""
+
+    message: Msg
+    parts: int = 0
+    is_whole: bool = False
+    is_announced: bool = True
+
+    def end_part(self, is_announced: bool) -> bool:
+        """True when it was the last one."""
+        self.parts -= 1
+        self.is_announced &= is_announced
+        return self.is_whole and not self.parts
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A message and what stands in it: outcomes of nodes, or of deliveries."""
+    """A message, or a part of one, and what stands in it: outcomes of nodes, or of deliveries."""
 
-    message: Msg
+    taken: Taken
+    size: int
     outcomes: list[Outcome]
     deliveries: list[Outcome] = field(default_factory=list)
 
@@ -49,6 +70,7 @@ class SettlingLoop:
         self._settler = settler
         self._webhooks = webhooks
         self._ahead: deque[Read] = deque()
+        self._bytes_ahead = 0
         self._is_over = False
         self._is_read = asyncio.Event()
         self._is_taken = asyncio.Event()
@@ -74,8 +96,7 @@ class SettlingLoop:
     async def _read(self) -> None:
         while messages := await self._pull.take(MESSAGES):
             for message in messages:
-                self._ahead.append(await self._read_one(message))
-                self._is_read.set()
+                await self._read_one(message)
             while sum(len(read.outcomes) for read in self._ahead) > READ_AHEAD:
                 self._is_taken.clear()
                 await self._is_taken.wait()
@@ -84,10 +105,20 @@ class SettlingLoop:
         self._is_over = True
         self._is_read.set()
 
-    async def _read_one(self, message: Msg) -> Read:
-        outcomes = await self._reader.read(message)
-        is_delivery = message.subject == subjects.node_result(subjects.WEBHOOK)
-        return Read(message, [], outcomes) if is_delivery else Read(message, outcomes)
+    async def _read_one(self, message: Msg) -> None:
+        """Part by part, while there is room in memory."""
+        taken = Taken(message)
+        is_delivery = message.subject == DELIVERED
+        async for part in self._reader.read(message):
+            taken.parts += 1
+            taken.is_whole = part.is_last
+            outcomes, deliveries = ([], part.outcomes) if is_delivery else (part.outcomes, [])
+            self._ahead.append(Read(taken, part.size, outcomes, deliveries))
+            self._bytes_ahead += part.size
+            self._is_read.set()
+            while self._bytes_ahead > READ_AHEAD_BYTES:
+                self._is_taken.clear()
+                await self._is_taken.wait()
 
     async def _next(self) -> list[Read]:
         """All that was read, as far as it fits into one transaction; empty when there will be no more."""
@@ -95,27 +126,35 @@ class SettlingLoop:
             self._is_read.clear()
             await self._is_read.wait()
         batch: list[Read] = []
-        count = 0
-        while self._ahead and (not batch or count + len(self._ahead[0].outcomes) <= BATCH):
+        count = size = 0
+        while self._ahead:
+            read = self._ahead[0]
+            count += len(read.outcomes)
+            size += read.size
+            if batch and (count > BATCH or size > BATCH_BYTES):
+                break
             batch.append(self._ahead.popleft())
-            count += len(batch[-1].outcomes)
+            self._bytes_ahead -= read.size
         self._is_taken.set()
         return batch
 
     async def _announce(self, stored: list[Stored], batch: list[Read]) -> None:
         """Acknowledge only what was announced: the unacknowledged result is the outbox."""
+        is_announced = False
         try:
             if deliveries := [outcome for read in batch for outcome in read.deliveries]:
                 await self._webhooks.settle(deliveries)
-            announced = [await self._settler.announce(one) for one in stored]
-            if all(announced):
-                for read in batch:
-                    if any(outcome.is_refused for outcome in read.outcomes):
-                        await self._reader.park(read.message, "Postgres takes one of the results in no form")
-                    await read.message.ack()
+            is_announced = all([await self._settler.announce(one) for one in stored])
+            for read in batch:
+                if any(outcome.is_refused for outcome in read.outcomes):
+                    await self._reader.park(read.taken.message, "Postgres takes one of the results in no form")
         finally:
             self._room.release()
-            await self._pull.release(len(batch))
+            ended = [read.taken for read in batch if read.taken.end_part(is_announced)]
+            for taken in ended:
+                if taken.is_announced:
+                    await taken.message.ack()
+            await self._pull.release(len(ended))
 
 
 def _tell(outcomes: list[Outcome]) -> None:

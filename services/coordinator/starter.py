@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 
+from services.coordinator.answering import answer, answer_existing, answer_unavailable
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.metrics import RUNS_STARTED, STARTS_REFUSED, reason_label
 from services.coordinator.release import first_release, held
-from services.coordinator.requests import NAME_LIMIT, StartRequest, another_body, check_input, check_request, digest_of
+from services.coordinator.requests import NAME_LIMIT, StartRequest, check_input, check_request, digest_of
 from services.coordinator.state import RunId, RunState
 from services.coordinator.store.settling import lanes_json
-from services.coordinator.store.starting import find_by_id, find_by_key, insert_runs
+from services.coordinator.store.starting import insert_runs
 from services.coordinator.traces import begin_start
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
@@ -22,17 +23,19 @@ from shared.bus.rpc import Rpc
 from shared.contracts import subjects
 from shared.contracts.pipelines import ResolvedVersion, VersionsResolve, VersionsResolved
 from shared.contracts.problems import NodeProblem
-from shared.contracts.runs import RunStarted
 from shared.contracts.states import RunStatus
 from shared.errors import ConflictError, InvalidError, ProblemError, ServiceError, UnavailableError
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 from shared.storable import without_zero_character
+from shared.tasks import logged
 
 log = get_logger(__name__)
 
 #: Starts in one transaction.
 BATCH = 200
+#: An announcement that takes longer is left to the reconcilers.
+DRAIN_S = 10.0
 #: Some seconds of work. Whoever comes later is told at once to come again, not after having waited in vain.
 MOST_WAITING = 1000
 
@@ -71,53 +74,57 @@ class Starter:
                 requests.append(self._waiting.get_nowait())
             await self._start_or_refuse(requests)
 
+    async def drain(self) -> None:
+        """Wait until what was started is announced."""
+        if self._announcing:
+            await asyncio.wait(self._announcing, timeout=DRAIN_S)
+
     async def _start_or_refuse(self, requests: Sequence[StartRequest]) -> None:
         try:
             started = await self._start(requests)
         except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
             log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
-            _answer_unavailable(requests)
+            answer_unavailable(requests)
         except UnavailableError as error:
             for request in requests:
-                _answer(request, error)
+                answer(request, error)
         except Exception as error:
             # Whatever it is, it may be about one of them, and the others are none the worse.
             if len(requests) > 1:
                 for request in requests:
                     await self._start_or_refuse([request])
             else:
-                _answer(requests[0], _error_of(error))
+                answer(requests[0], _error_of(error))
         else:
             if started:
-                task = asyncio.create_task(self._announce(started))
+                task = logged(self._announce(started))
                 self._announcing.add(task)
                 task.add_done_callback(self._announcing.discard)
 
     async def _start(self, requests: Sequence[StartRequest]) -> dict[RunId, tuple[RunState, RunFacts]]:
         async with self._pool.connection() as connection:
             await self._resolve(connection, requests)
-            runs = {request.run_id: self._new_run(request) for request in requests if request.graph is not None}
+            makers = _makers(requests)
+            runs = {run_id: self._new_run(request) for run_id, request in makers.items() if request.graph is not None}
             spans = [begin_start(request) for request in requests]
-            rows = [
-                _row(request, runs.get(request.run_id))
-                for request in requests
-                if request.refusal is None or request.is_from_stream
-            ]
+            rows = [_row(request, runs.get(run_id)) for run_id, request in makers.items()]
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
             inserted = await insert_runs(connection, rows, windows) if rows else {}
             for span in spans:
                 span.end()
-            await self._answer_all(connection, requests, inserted)
+            made = {run_id: makers[run_id] for run_id in inserted}
+            for request in made.values():
+                answer(request, None)
+            await answer_existing(connection, [one for one in requests if made.get(one.run_id) is not one])
         RUNS_STARTED.inc(len(inserted))
         for request in requests:
             if request.refusal is not None:
                 STARTS_REFUSED.labels(reason_label(request.refusal.problem.type)).inc()
-            if request.refusal is not None and request.run_id in inserted:
+            if request.refusal is not None and made.get(request.run_id) is request:
                 await self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
         started = {}
-        for request in requests:
-            run = runs.get(request.run_id)
-            began = inserted.get(request.run_id)
+        for run_id, request in made.items():
+            run, began = runs.get(run_id), inserted[run_id]
             if run is not None and began is not None:
                 facts = RunFacts(run.graph, request.request.input, began, request.traceparent)
                 self._versions.remember(run.id, facts)
@@ -139,22 +146,17 @@ class Starter:
                 request.pipeline_id = graph.pipeline_id
                 check_input(request.request.input, graph)
                 request.graph = graph
-            except UnavailableError:
-                raise
             except ServiceError as error:
+                if error.problem.status >= ServiceError.status:
+                    raise
                 request.refuse(error)
 
     async def _ask_versions(self, pipelines: set[str]) -> dict[str, ResolvedVersion]:
-        """By name; a fault of the other side passes, and says nothing of these requests."""
+        """By name."""
         if not pipelines:
             return {}
         wanted = VersionsResolve(pipelines=sorted(pipelines))
-        try:
-            reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
-        except ProblemError as error:
-            if error.problem.status < ServiceError.status:
-                raise
-            raise UnavailableError("not_started", error.problem.detail, retry_after_s=2.0) from error
+        reply = await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved, timeout_s=5.0)
         return {resolved.pipeline: resolved for resolved in reply.versions}
 
     def _new_run(self, request: StartRequest) -> RunState:
@@ -163,43 +165,21 @@ class Starter:
             return held(request.run_id, request.graph)
         return first_release(request.run_id, request.graph, self._windows.of)
 
-    async def _answer_all(
-        self,
-        connection: Connection,
-        requests: Sequence[StartRequest],
-        inserted: dict[RunId, Any],
-    ) -> None:
-        """Each request gets its run: the new one, or the one that is there under its id or key."""
-        others = [
-            request
-            for request in requests
-            if request.run_id not in inserted and (request.refusal is None or request.is_from_stream)
-        ]
-        by_id = {row["id"]: row for row in await find_by_id(connection, [r.run_id for r in others])} if others else {}
-        keys = [
-            (request.pipeline_id, request.request.idempotency_key)
-            for request in others
-            if request.pipeline_id is not None and request.request.idempotency_key is not None
-        ]
-        by_key = {
-            (row["pipeline_id"], row["idempotency_key"]): row
-            for row in (await find_by_key(connection, keys) if keys else [])
-        }
-        for request in requests:
-            if request.run_id in inserted:
-                _answer(request, request.refusal if not request.is_from_stream else None)
-            elif request.refusal is not None and not request.is_from_stream:
-                _answer(request, request.refusal)
-            else:
-                key = (request.pipeline_id, request.request.idempotency_key)
-                _answer_existing(request, by_id.get(request.run_id) or by_key.get(key))
-
     async def _announce(self, started: Mapping[RunId, tuple[RunState, RunFacts]]) -> None:
         dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
         await self._dispatcher.publish(await self._dispatcher.build(dispatches, facts, {}))
         for run, _ in started.values():
             await self._dispatcher.announce_started(run, list(run.nodes.values()))
+
+
+def _makers(requests: Sequence[StartRequest]) -> dict[RunId, StartRequest]:
+    """The request that may make each run: of those with one id the first, the others ask for what is there."""
+    makers: dict[RunId, StartRequest] = {}
+    for request in requests:
+        if request.refusal is None or request.is_from_stream:
+            makers.setdefault(request.run_id, request)
+    return makers
 
 
 def _types(runs: Iterable[RunState]) -> set[str]:
@@ -225,6 +205,9 @@ def _digest(request: StartRequest, pipeline: str) -> str:
 
 def _error_of(error: Exception) -> ServiceError:
     """What is told of a single request that could not be started."""
+    if isinstance(error, ServiceError) and error.problem.status >= ServiceError.status:
+        # A fault of the definition service passes, and says nothing of the request.
+        return UnavailableError("not_started", error.problem.detail, retry_after_s=2.0)
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, psycopg.DataError):
@@ -267,33 +250,3 @@ def _row(request: StartRequest, run: RunState | None) -> dict[str, Any]:
 
 def _problem(refusal: ServiceError) -> NodeProblem:
     return NodeProblem(code=refusal.problem.type, message=refusal.problem.detail)
-
-
-def _answer(request: StartRequest, error: ServiceError | None) -> None:
-    if request.answer.done():
-        return
-    if error is not None:
-        request.answer.set_exception(error)
-    else:
-        usual = RunStatus.PENDING if request.request.hold else RunStatus.RUNNING
-        status = RunStatus.FAILED if request.refusal is not None else usual
-        request.answer.set_result(RunStarted(run_id=request.run_id, status=status))
-
-
-def _answer_existing(request: StartRequest, row: dict[str, Any] | None) -> None:
-    if row is None:
-        _answer(
-            request,
-            UnavailableError("not_started", "The run was not started. Send it again.", retry_after_s=1),
-        )
-    elif bytes(row["request_sha256"]).hex() != request.digest:
-        what = f"idempotency key '{request.request.idempotency_key}'" if row["id"] != request.run_id else "run_id"
-        _answer(request, another_body(row["id"], what))
-    elif not request.answer.done():
-        request.answer.set_result(RunStarted(run_id=row["id"], status=RunStatus(row["status"])))
-
-
-def _answer_unavailable(requests: Sequence[StartRequest]) -> None:
-    detail = "The database is not available now; the run was not started. Try again in a few seconds."
-    for request in requests:
-        _answer(request, UnavailableError("database_unavailable", detail, retry_after_s=2.0))

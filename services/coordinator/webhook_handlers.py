@@ -10,9 +10,10 @@ from services.coordinator.signatures import new_secret, shown_secret
 from services.coordinator.store import webhooks as store
 from services.coordinator.store.acting import lock_run
 from services.coordinator.webhooks import Webhooks
-from shared.bus.rpc import Endpoint, PlainReply
+from shared.bus.rpc import Endpoint, PlainReply, Rpc
 from shared.clock import new_id
 from shared.contracts import subjects
+from shared.contracts.pipelines import VersionsResolve, VersionsResolved
 from shared.contracts.webhooks import (
     WebhookCreate,
     WebhookDelete,
@@ -22,7 +23,7 @@ from shared.contracts.webhooks import (
     WebhookGet,
     WebhooksList,
 )
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError, NotFoundError, ProblemError
 from shared.postgres import Connection
 
 #: Webhooks of one pipeline, or of one run; each costs the transaction that ends a run one row.
@@ -32,9 +33,10 @@ MOST_WEBHOOKS = 20
 class WebhookHandlers:
     """One method a subject."""
 
-    def __init__(self, runs: RunHandlers, webhooks: Webhooks) -> None:
+    def __init__(self, runs: RunHandlers, webhooks: Webhooks, rpc: Rpc) -> None:
         self._runs = runs
         self._webhooks = webhooks
+        self._rpc = rpc
 
     def endpoints(self) -> dict[str, Endpoint]:
         return {
@@ -50,6 +52,8 @@ class WebhookHandlers:
     async def create(self, request: WebhookCreate) -> PlainReply:
         """The only answer that ever holds the secret."""
         secret = new_secret()
+        if request.pipeline_id is not None:
+            await self._check_pipeline(request.pipeline_id)
         async with self._runs.connection() as connection, connection.transaction():
             has_ended = await self._has_ended(connection, request.run_id)
             if await store.count_webhooks(connection, request) >= MOST_WEBHOOKS:
@@ -63,6 +67,13 @@ class WebhookHandlers:
                 await store.insert_delivery(connection, made["id"], request.run_id)
         self._webhooks.look_now()
         return PlainReply({**made, "secret": shown_secret(secret)})
+
+    async def _check_pipeline(self, pipeline_id: UUID) -> None:
+        """Raises ServiceError when there is none; a draft may have webhooks before it has runs."""
+        wanted = VersionsResolve(pipelines=[str(pipeline_id)])
+        [found] = (await self._rpc.call(subjects.VERSIONS_RESOLVE, wanted, VersionsResolved)).versions
+        if found.error is not None and found.error.status == NotFoundError.status:
+            raise ProblemError(found.error)
 
     async def _has_ended(self, connection: Connection, run_id: UUID | None) -> bool:
         """Holds the run as it is until the webhook is there, so that its end is told exactly once."""

@@ -44,42 +44,37 @@ POOL_SIZE = 2
 COMPRESSED_FROM = 2048
 
 
-def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = make_pool(settings.database_url, "gateway", POOL_SIZE)
-        await bus.connect()
-        await pool.open(wait=True, timeout=60)
-        jetstream = bus.client.jetstream(timeout=3)
-        rpc = Rpc(bus.client, Transfers(jetstream))
-        endings = Endings(bus.client, rpc)
-        await endings.start()
-        admin_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
-        keys = Keys(pool, admin_key)
-        rate_limit = RateLimit(settings.rate_limit_per_s)
-        readiness = Readiness(bus, pool)
-        app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
-        watch_pool(pool.get_stats)
-        try:
-            async with (
-                serving_health(readiness, settings.health_host, settings.health_port),
-                watching(bus, readiness),
-                Tasks([keys.last_uses.run()]),
-            ):
-                yield
-        finally:
-            await bus.close()
-            await pool.close()
+ROUTERS = (
+    system.router,
+    pipelines.router,
+    runs.router,
+    nodes.router,
+    versions.router,
+    run_actions.router,
+    node_results.router,
+    events.router,
+    webhook_routes.router,
+    key_routes.router,
+)
 
+
+def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
     app = Gateway(
         title="Pipewright",
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
-        lifespan=lifespan,
+        lifespan=lambda app: _connected(app, settings, bus),
         generate_unique_id_function=operation_id,
     )
     add_problem_handlers(app)
-    # The last one added is the outermost: what JSON:API refuses by itself is counted and traced too.
+    _add_middleware(app, settings)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
+    """The last one added is the outermost: what JSON:API refuses by itself is counted and traced too."""
     add_jsonapi(app)
     app.add_middleware(RequestTraces)
     app.add_middleware(RequestMetrics)
@@ -92,20 +87,34 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "Retry-After"],
         )
-    for router in (
-        system.router,
-        pipelines.router,
-        runs.router,
-        nodes.router,
-        versions.router,
-        run_actions.router,
-        node_results.router,
-        events.router,
-        webhook_routes.router,
-        key_routes.router,
-    ):
-        app.include_router(router, prefix=PREFIX)
-    return app
+
+
+@asynccontextmanager
+async def _connected(app: FastAPI, settings: GatewaySettings, bus: Bus) -> AsyncIterator[None]:
+    """What the routes use, for as long as the gateway serves."""
+    pool = make_pool(settings.database_url, "gateway", POOL_SIZE)
+    await bus.connect()
+    await pool.open(wait=True, timeout=60)
+    jetstream = bus.client.jetstream(timeout=3)
+    rpc = Rpc(bus.client, Transfers(jetstream))
+    endings = Endings(bus.client, rpc)
+    await endings.start()
+    admin_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    keys = Keys(pool, admin_key)
+    rate_limit = RateLimit(settings.rate_limit_per_s)
+    readiness = Readiness(bus, pool)
+    app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
+    watch_pool(pool.get_stats)
+    try:
+        async with (
+            serving_health(readiness, settings.health_host, settings.health_port),
+            watching(bus, readiness),
+            Tasks([keys.last_uses.run()]),
+        ):
+            yield
+    finally:
+        await bus.close()
+        await pool.close()
 
 
 async def run(settings: GatewaySettings, on_ready: OnReady) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,6 +19,8 @@ from shared.contracts import subjects
 
 #: What a slow listener may be behind; what comes then is dropped, and the gap tells it to read the run again.
 MOST_WAITING = 1000
+#: NATS has taken a subscription by then, or it is not there.
+FLUSH_S = 3
 
 #: What kind it is, and its body.
 Heard = asyncio.Queue[tuple[str, dict[str, Any]]]
@@ -30,6 +33,7 @@ class Feed:
         self._client = client
         self._listeners: dict[str, set[Heard]] = defaultdict(set)
         self._subscription: Subscription | None = None
+        self._subscribing = asyncio.Lock()
 
     @asynccontextmanager
     async def listen(self, run_id: str) -> AsyncIterator[Heard]:
@@ -39,23 +43,37 @@ class Feed:
         async def on_token(message: Msg) -> None:
             _put(heard, "token", orjson.loads(message.data))
 
+        tokens: Subscription | None = None
         self._listeners[run_id].add(heard)
-        tokens = await self._client.subscribe(subjects.node_tokens(run_id), cb=on_token)
-        if self._subscription is None:
-            self._subscription = await self._client.subscribe(subjects.ALL_RUN_EVENTS, cb=self._on_event)
-        await self._client.flush()
         try:
+            tokens = await self._client.subscribe(subjects.node_tokens(run_id), cb=on_token)
+            await self._hear_events()
+            await self._client.flush(FLUSH_S)
             yield heard
         finally:
-            self._listeners[run_id].discard(heard)
-            if not self._listeners[run_id]:
-                del self._listeners[run_id]
-            subscription = self._subscription if not self._listeners else None
-            if subscription is not None:
-                self._subscription = None
-            for one in filter(None, (tokens, subscription)):
-                if self._client.is_connected:
-                    await one.unsubscribe()
+            await self._leave(run_id, heard, tokens)
+
+    @property
+    def is_heard(self) -> bool:
+        """Somebody listens."""
+        return bool(self._listeners)
+
+    async def _hear_events(self) -> None:
+        async with self._subscribing:
+            if self._subscription is None:
+                self._subscription = await self._client.subscribe(subjects.ALL_RUN_EVENTS, cb=self._on_event)
+
+    async def _leave(self, run_id: str, heard: Heard, tokens: Subscription | None) -> None:
+        """Whatever was made by then is ended; what cannot be told to NATS now ends with the connection."""
+        self._listeners[run_id].discard(heard)
+        if not self._listeners[run_id]:
+            del self._listeners[run_id]
+        subscription = self._subscription if not self._listeners else None
+        if subscription is not None:
+            self._subscription = None
+        for one in filter(None, (tokens, subscription)):
+            with suppress(nats.errors.Error):
+                await one.unsubscribe()
 
     async def _on_event(self, message: Msg) -> None:
         """Events of other runs are passed over unread: their id begins with the run's."""

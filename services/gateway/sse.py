@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any
 
+import nats.errors
 import orjson
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
@@ -41,27 +43,33 @@ KEEP_ALIVE = b": keep-alive\n\n"
 class RunStream:
     """One listener of one run: `snapshot`, then `change` and `token` as they come, and `end` with the finished run.
 
-    The id of snapshots and changes is the run's `seq`, and rises. On a gap the snapshot comes again.
+    The id of snapshots and changes is the run's `seq`, and rises; `end` has the next one, so that whoever was cut off
+    before it is told of it. On a gap the snapshot comes again.
     """
 
-    def __init__(self, feed: Feed, rpc: Rpc, run_id: str, is_stopping: IsStopping) -> None:
+    def __init__(self, feed: Feed, rpc: Rpc, run_id: str, is_stopping: IsStopping, ended_at: int | None = None) -> None:
+        """`ended_at` is the last `seq` of a run that has ended, of which all but the end is known already."""
         self._feed = feed
         self._rpc = rpc
         self._run_id = run_id
         self._is_stopping = is_stopping
-        self._seq = -1
-        self._is_over = False
+        self._seq = -1 if ended_at is None else ended_at
+        self._is_over = ended_at is not None
         self._silent_s = 0.0
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncGenerator[bytes]:
         """Until the run has ended, or the gateway is about to."""
         async with self._feed.listen(self._run_id) as heard:
             yield await self._snapshot()
             while not self._is_over and not self._is_stopping():
                 yield await self._next(heard)
-        if self._is_over:
+        while not self._is_stopping():
             ended = await self._read(is_whole=False)
-            yield message("end", ended, self._seq)
+            if ended is not None:
+                yield message("end", ended, self._seq + 1)
+                return
+            await asyncio.sleep(LOOK_S)
+            yield b""
 
     async def _next(self, heard: Heard) -> bytes:
         """What is heard, or what silence calls for; nothing for what is known already."""
@@ -116,7 +124,7 @@ class RunStream:
 
 async def pipeline_events(
     jetstream: JetStreamContext, pipeline_id: str | None, after: int | None, is_stopping: IsStopping
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Every event of all runs, or of those of one pipeline: from now on, or all after an id that was told before.
 
     The id is the place in the stream RUN_EVENTS, which keeps a day.
@@ -140,4 +148,5 @@ async def pipeline_events(
                 silent_s = 0.0
                 yield message(found.subject.rsplit(".", 1)[1], event, found.metadata.sequence.stream)
     finally:
-        await subscription.unsubscribe()
+        with suppress(nats.errors.Error):
+            await subscription.unsubscribe()

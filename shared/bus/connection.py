@@ -34,6 +34,8 @@ class Bus:
         self._reported = Reported()
         self._reconnect_hooks: list[Hook] = []
         self._heard_hooks: list[Callable[[], None]] = []
+        #: What of NATS this process needs, and whether it is there.
+        self.parts: dict[str, Callable[[], bool]] = {}
         self.address = read_address(nats_url)
         self.broker = NatsBroker(
             self.address.servers,

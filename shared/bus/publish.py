@@ -49,6 +49,11 @@ class Publisher:
         self._groups: dict[str, _Group] = {}
         self._next = 0
 
+    @property
+    def most_bytes(self) -> int:
+        """Of one message, by the server's word."""
+        return self._client.max_payload
+
     async def start(self) -> None:
         await self._client.subscribe(
             f"{self._prefix}.*.*", cb=self._on_ack, pending_msgs_limit=0, pending_bytes_limit=0

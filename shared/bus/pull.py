@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import nats.errors
@@ -20,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.logging import get_logger
+from shared.tasks import watched
 
 log = get_logger(__name__)
 
@@ -27,6 +29,12 @@ log = get_logger(__name__)
 REQUEST_EXPIRES_S = 30.0
 #: The server says that it is alive this often; twice as much silence means that the request is lost.
 HEARTBEAT_S = 5.0
+#: A consumer that does not answer for so long is told of, by whoever is asked whether this process is ready.
+MISSING_S = 5.0
+#: What a consumer that is there says: a message, a heartbeat, that a request is over, that there is nothing.
+PRESENT = frozenset({None, "100", "404", "408"})
+#: When the connection is a bad one, what was delivered is left to the server.
+STOP_S = 3.0
 #: Wait before asking again when the consumer is not there.
 MISSING_DELAY_S = 1.0
 
@@ -96,6 +104,14 @@ class Pull:
         self._last_sign = 0.0
         self._renewal: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._is_over = False
+        self._missing_since: float | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """True when the consumer has not answered for some seconds, though NATS is there."""
+        since = self._missing_since
+        return since is not None and asyncio.get_running_loop().time() - since > MISSING_S
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,21 +119,28 @@ class Pull:
         self._subscription = await self._client.subscribe(
             self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        self._renewal = asyncio.create_task(self._renew())
+        self._renewal = watched(self._renew())
         await self._top_up()
 
     async def stop(self) -> None:
-        """Ask for nothing more; what is buffered can still be taken."""
+        """Ask for nothing more; what was delivered can still be taken, and is given back by nobody else in time."""
         self._is_stopping = True
         if self._renewal is not None:
             self._renewal.cancel()
         if self._subscription is not None and self._client.is_connected:
-            await self._subscription.unsubscribe()
+            with suppress(nats.errors.Error, TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py names no types here
+        self._is_over = True
         self._arrived.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._is_stopping
 
     async def take(self, most: int) -> list[Msg]:
         """All that is there, up to `most`; waits for the first one. Empty only after `stop`."""
-        while not self._buffer and not self._is_stopping:
+        while not self._buffer and not self._is_over:
             self._arrived.clear()
             await self._arrived.wait()
         batch = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
@@ -157,6 +180,10 @@ class Pull:
     async def _on_message(self, message: Msg) -> None:
         self._last_sign = asyncio.get_running_loop().time()
         status = message.headers.get("Status") if message.headers else None
+        if status in PRESENT:
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = self._last_sign
         if status is None:
             self._requested = max(0, self._requested - 1)
             self._buffer.append(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from pydantic import BaseModel, ValidationError
 
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
@@ -26,6 +28,8 @@ log = get_logger(__name__)
 TRANSFER_HEADER = "Pipewright-Transfer"
 #: What large bodies go through, as refusals call it.
 TRANSFERS = "the object store 'transfers'"
+#: When the connection is a bad one, requests that were delivered are left to their callers.
+STOP_S = 3.0
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -55,6 +59,7 @@ class Rpc:
         self._client = client
         self._transfers = transfers
         self._running: set[asyncio.Task[None]] = set()
+        self._subscriptions: list[Subscription] = []
 
     async def call(
         self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float = DEFAULT_TIMEOUT_S
@@ -85,7 +90,16 @@ class Rpc:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 
-            await self._client.subscribe(subject, queue=queue, cb=on_message)
+            self._subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=on_message))
+
+    async def stop(self) -> None:
+        """Take no more requests, so that other replicas answer them; what was delivered gets its answer."""
+        if self._client.is_connected:
+            drains = (one.drain() for one in self._subscriptions)  # type: ignore[no-untyped-call]  # nats-py's
+            with suppress(nats.errors.Error, TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await asyncio.gather(*drains)
+        self._subscriptions.clear()
 
     async def drain(self) -> None:
         """Wait for the answers that are being made."""

@@ -117,6 +117,12 @@ def _node_type_durable(node_type: str) -> ConsumerConfig:
     return _durable(node_type, subjects.node_ready(node_type))
 
 
+async def ensure_coordinator_durable(jetstream: JetStreamContext, stream: str) -> list[Difference]:
+    """The durable from which the coordinators take what is in this stream."""
+    configs = dict(coordinator_durables())
+    return await _apply_durable(jetstream, stream, configs[stream])
+
+
 async def apply_topology(jetstream: JetStreamContext, replicas: int = 1) -> list[Difference]:
     """Make what is missing and change what differs; returns both. Safe to run twice, and while all runs."""
     differences: list[Difference] = []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
@@ -174,6 +176,47 @@ async def test_all_runs_of_a_pipeline_are_told_and_resumed(api: httpx.AsyncClien
         ("started", str(two.run_id)),
         ("completed", str(two.run_id)),
     ]
+
+
+async def test_what_a_gateway_did_not_live_to_tell_is_told_by_the_next_one(
+    api: httpx.AsyncClient, stack: Stack, client: PipewrightClient, ledger: Ledger
+) -> None:
+    await client.apply(pipeline("outlived", [text("a", "1")]))
+    run_id = await gated(client, ledger, "outlived-run")
+    path = f"/pipeline_runs/{run_id}/events"
+    first: list[Event] = []
+    second: list[Event] = []
+    with contextlib.suppress(httpx.TransportError):
+        async with api.stream("GET", "/events?pipeline=outlived") as all_runs, api.stream("GET", path) as one_run:
+            lines = all_runs.aiter_lines()
+            assert await anext(lines) == ": keep-alive"
+            second.append(await anext(read_events(one_run.aiter_lines())))
+            await client.run("outlived")
+            async for event in read_events(lines):
+                first.append(event)
+                if len(first) == 1:
+                    stack.kill("gateway")
+
+    ledger.open_gate()
+    later = await client.run("outlived")
+    await client.wait(later.run_id, 20)
+    await client.wait(UUID(run_id), 20)
+    await eventually(lambda: is_ready(stack), "the gateway that was started anew")
+
+    first += await listen(api, "/events?pipeline=outlived", after=first[-1][1], until=4 - len(first))
+    second += await listen(api, path, after=second[-1][1])
+
+    assert [(kind, data["seq"]) for kind, _, data in first] == [("started", 1), ("completed", 2)] * 2
+    numbers = [number for _, number, _ in second if number is not None]
+    assert numbers == sorted(set(numbers))
+    assert [kind for kind, _, _ in second].count("end") == 1
+    assert {history[-1] for history in states(second).values()} == {"completed"}
+
+
+def is_ready(stack: Stack) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{stack.gateway}/api/v3/ready").status_code == 200
+    return False
 
 
 async def test_unknown_run_and_wrong_id_are_refused(api: httpx.AsyncClient) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from statistics import median
 
 import httpx
+import pytest
 
 from shared.client import PipewrightClient
 from shared.contracts.states import RunStatus
@@ -34,31 +36,36 @@ async def test_ten_thousand_nodes_by_rest(api: httpx.AsyncClient) -> None:
 
 
 async def test_waiting_in_the_queue_is_not_bounded_by_the_timeout(client: PipewrightClient, ledger: Ledger) -> None:
-    """120 nodes of half a second on 4 slots: the last waits for 15 s, three times what its timeout is."""
-    nodes = [fetch(f"n{number}", f"{ledger.url}/nap/0.5/queued-{number}", timeout_s=5) for number in range(120)]
+    """2,000 nodes of 0.1 s on 4 slots: the last waits for 50 s, a hundred times what its timeout is."""
+    nodes = [fetch(f"n{number}", f"{ledger.url}/nap/0.1/queued-{number}", timeout_s=0.5) for number in range(2000)]
     await client.apply(pipeline("queued", nodes))
 
     started = await client.run("queued")
-    run = await client.wait(started.run_id, 60)
+    run = await client.wait(started.run_id, 180)
 
-    assert run.status is RunStatus.COMPLETED
-    assert ledger.of("queued-") == {f"queued-{number}": 1 for number in range(120)}
+    assert run.status is RunStatus.COMPLETED, run.error
+    assert ledger.of("queued-") == {f"queued-{number}": 1 for number in range(2000)}
     whole = await client.get_run(run.id, include_node_results=True)
     assert all(len(node.attempts) == 1 for node in whole.node_results or [])
 
 
-async def test_small_run_passes_a_large_one_of_the_same_type(client: PipewrightClient, ledger: Ledger) -> None:
-    large = [fetch(f"n{number}", f"{ledger.url}/nap/0.3/large-{number}") for number in range(2000)]
+async def test_small_run_passes_a_large_one_of_the_same_type(
+    client: PipewrightClient, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = [fetch(f"n{number}", f"{ledger.url}/nap/0.3/large-{number}") for number in range(10_000)]
     await client.apply(pipeline("large-neighbour", large))
     await client.apply(pipeline("small-neighbour", [fetch("one", f"{ledger.url}/nap/0.3/small")]))
-    alone_s = [await time_of_run(client, "small-neighbour") for _ in range(3)]
+    alone_s = sorted([await time_of_run(client, "small-neighbour") for _ in range(10)])
     neighbour = await client.run("large-neighbour")
     await eventually(lambda: len(ledger.of("large-")) > 8, "the large run's work")
 
-    beside_s = [await time_of_run(client, "small-neighbour") for _ in range(3)]
+    beside_s = sorted([await time_of_run(client, "small-neighbour") for _ in range(10)])
 
     await client.cancel(neighbour.run_id)
-    assert sorted(beside_s)[1] <= 3 * max(alone_s), (alone_s, beside_s)
+    middle, nearly_all = median(beside_s) / median(alone_s), beside_s[-2] / alone_s[-2]
+    with capsys.disabled():
+        print(f"\na run beside 10,000 nodes takes {middle:.2f} times as long; at p90 {nearly_all:.2f} times")
+    assert nearly_all <= 3, (alone_s, beside_s)
 
 
 async def time_of_run(client: PipewrightClient, slug: str) -> float:

@@ -203,6 +203,21 @@ async def test_runs_are_listed_newest_first_in_pages(api: httpx.AsyncClient) -> 
     assert second["next_after"] is None
 
 
+async def test_runs_are_listed_by_slug_or_id_of_their_pipeline(api: httpx.AsyncClient) -> None:
+    await api.post("/pipelines", json=pipeline("named-runs", [text("say", "one")]))
+    made = (await api.post("/pipelines/named-runs/publish")).json()
+    run = (await api.post("/pipelines/named-runs/execute?wait=10", json={})).json()
+
+    for name in ("named-runs", made["id"], made["id"].upper()):
+        found = (await api.get("/pipeline_runs", params={"pipeline": name})).json()
+        assert [one["id"] for one in found["runs"]] == [run["id"]]
+    await api.delete("/pipelines/named-runs")
+    assert (await api.get("/pipeline_runs", params={"pipeline": made["id"]})).json()["runs"][0]["id"] == run["id"]
+    assert (await api.get("/pipeline_runs", params={"pipeline": "named-runs"})).status_code == 404
+    both = await api.get("/pipeline_runs", params={"pipeline": "x", "pipeline_id": made["id"]})
+    assert both.status_code == 422
+
+
 async def test_every_route_with_data_needs_a_key(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=f"{stack.gateway}/api/v3") as stranger:
         for path in ("/pipelines", "/pipeline_runs", "/node_types", f"/pipeline_runs/{uuid4()}"):

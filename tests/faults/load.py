@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
@@ -15,6 +15,7 @@ import httpx
 import nats.errors
 import nats.js.errors
 import orjson
+import psycopg
 
 from shared.client import PipewrightClient
 from shared.clock import new_id
@@ -27,6 +28,8 @@ from tests.stack import API_KEY
 
 #: Through the stream, and without an id: nobody knows the run's before it is there.
 PLAIN = "plain"
+#: Runs; a machine that can carry the load has half as many at the most.
+MOST_GOING_ON = 80
 #: Waits of a client that was not answered.
 AGAIN_S = 0.5
 #: A client that was never answered gives up; nothing was promised to it.
@@ -65,18 +68,32 @@ class Load:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._going_on = 0
         self._gateways = cycle([self.system.stack.gateway, *self.system.more_gateways])
 
     async def run(self, rate: float, is_over: Callable[[], bool]) -> None:
-        """Open loop: nobody waits for anybody. Returns when it is over and all have been answered."""
-        begun = time.monotonic()
-        count = 0
+        """Nobody waits for anybody, as long as the machine can carry it. Returns when it is over and all are answered.
+
+        Where it cannot, fewer begin: with too much going on, what stands still would only tell how long the queue is.
+        """
+        counting = asyncio.create_task(self._keep_counting())
         while not is_over():
-            while count < (time.monotonic() - begun) * rate:
-                self._begin(count)
-                count += 1
+            if self._going_on < MOST_GOING_ON:
+                self._begin(len(self.started))
             await asyncio.sleep(1 / rate)
+        counting.cancel()
         await asyncio.gather(*self._tasks)
+
+    async def _keep_counting(self) -> None:
+        """How many runs go on, as far as Postgres tells."""
+        while True:
+            with suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(2):
+                    [row] = await self.system.query(
+                        "SELECT count(*) AS runs FROM runs.pipeline_runs WHERE finished_at IS NULL"
+                    )
+                    self._going_on = row["runs"]
+            await asyncio.sleep(0.5)
 
     def _begin(self, number: int) -> None:
         [shape] = self.random.choices(self.shapes, [shape.weight for shape in self.shapes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,12 @@ class Steps:
         match config.do:
             case "wait":
                 await self.gate.wait()
+            case "stubborn":
+                while not self.gate.is_set():
+                    with suppress(asyncio.CancelledError):
+                        await self.gate.wait()
+            case "faulty":
+                raise TransientNodeError("busy", "It is busy.", retry_after_s=object())  # type: ignore[arg-type]
             case "transient":
                 raise TransientNodeError("busy", "It is busy.", retry_after_s=7)
             case "permanent":
@@ -89,6 +95,10 @@ class Hands:
 
     async def publish(self, ready: dict[str, Any]) -> None:
         await self.client.jetstream().publish(subjects.node_ready("steps"), orjson.dumps(ready))
+
+    async def end_runs(self, *run_ids: str, value: bytes = b"cancelled") -> None:
+        for run_id in run_ids:
+            await self.client.jetstream().publish(f"$KV.{subjects.ENDED_RUNS_BUCKET}.{run_id}", value)
 
     async def result(self, key: str) -> dict[str, Any]:
         await eventually(lambda: key in self.results, f"the result of {key}")

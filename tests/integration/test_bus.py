@@ -27,7 +27,7 @@ from shared.bus.watch import BucketWatch
 from shared.contracts import subjects
 from shared.contracts.message import TransferRef
 from shared.contracts.pipelines import PipelineGet
-from shared.contracts.runs import RunGet, RunStarted
+from shared.contracts.runs import RunGet, RunRequested, RunStarted
 from shared.errors import NotFoundError, ProblemError, UnavailableError
 from shared.watchdog import EXIT_STATUS
 from tests.eventually import eventually
@@ -316,3 +316,64 @@ async def test_a_connection_that_is_closed_for_good_ends_the_process(
     )  # fmt: skip
 
     assert await asyncio.wait_for(process.wait(), 30) == status
+
+
+async def test_what_was_delivered_when_a_pull_is_stopped_can_still_be_taken(client: Client) -> None:
+    await ensure_node_type_durable(client.jetstream(), "step")
+    await asyncio.gather(*(send(client, 500) for _ in range(4)))
+    pull = Pull(client, subjects.NODE_WORK, "step", 2000)
+    await pull.start()
+    taken = await pull.take(1)
+
+    # While more are on their way.
+    await pull.stop()
+
+    while more := await pull.take(500):
+        taken += more
+    info = await client.jetstream().consumer_info(subjects.NODE_WORK, "step")
+    assert len(taken) == info.num_ack_pending
+
+
+async def test_a_pull_knows_when_its_consumer_is_missing(client: Client, pull: Pull) -> None:
+    assert not pull.is_missing
+    await client.jetstream().delete_consumer(subjects.NODE_WORK, "step")
+
+    await eventually(lambda: pull.is_missing, "that it is missing")
+
+    await ensure_node_type_durable(client.jetstream(), "step")
+    await eventually(lambda: not pull.is_missing, "that it is there again")
+
+
+class Slow:
+    """Answers when it may."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def get(self, request: RunGet) -> PlainReply:
+        self.is_asked.set()
+        await self.may.wait()
+        return PlainReply({"run_id": str(request.run_id)})
+
+
+async def test_who_stops_answers_what_it_has_and_takes_no_more(client: Client) -> None:
+    slow, rpc = Slow(), Rpc(client, Transfers(client.jetstream()))
+    await rpc.serve({"test.slow": Endpoint(RunGet, slow.get)}, queue="test")
+    asking = asyncio.create_task(rpc.call_raw("test.slow", RunGet(run_id=uuid4())))
+    await slow.is_asked.wait()
+
+    await rpc.stop()
+
+    with pytest.raises(UnavailableError):
+        await rpc.call_raw("test.slow", RunGet(run_id=uuid4()), timeout_s=5)
+    slow.may.set()
+    await rpc.drain()
+    assert "run_id" in await asking
+
+
+async def test_body_that_cannot_be_carried_is_told_as_not_now(client: Client, rpc: Rpc) -> None:
+    await client.jetstream().delete_stream(f"OBJ_{subjects.TRANSFERS_BUCKET}")
+    large = RunRequested(pipeline="large", input={"text": "x" * 1_000_000})
+
+    with pytest.raises(UnavailableError):
+        await rpc.call_raw("test.get", large)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from nats.aio.msg import Msg
+from prometheus_client import REGISTRY
 
 from shared.contracts import subjects
 from shared.contracts.states import AttemptOutcome, RunStatus
@@ -87,6 +88,7 @@ async def test_forged_result_changes_nothing(engine: Engine) -> None:
     await engine.apply("forged", "ab")
     run_id = await engine.start("forged")
     first, second = await engine.worker.take(2)
+    before = forged_results()
 
     await engine.worker.say(completed(first) | {"token": "0" * 64})
     await engine.worker.say(completed(first) | {"token": second["token"]})
@@ -94,6 +96,12 @@ async def test_forged_result_changes_nothing(engine: Engine) -> None:
     await engine.settled()
 
     assert await engine.statuses(run_id) == {"a": "running", "b": "running"}
+    assert forged_results() == before + 2
+
+
+def forged_results() -> float:
+    """As the coordinators' metrics tell."""
+    return REGISTRY.get_sample_value("pipewright_results_forged_total", {"node_type": "step"}) or 0.0
 
 
 async def test_unreadable_item_alone_is_parked(engine: Engine) -> None:

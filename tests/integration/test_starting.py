@@ -145,3 +145,18 @@ async def test_request_comes_again_while_the_definition_service_has_a_fault(engi
     await engine.worker.complete(await engine.worker.take_one())
     await engine.ends(run_id)
     assert await engine.parked("run_request") == 0
+
+
+async def test_a_fault_of_ours_ends_no_coordinator_and_loses_no_request(engine: Engine) -> None:
+    """A table that only starts need is away for a while."""
+    await engine.apply("our-fault", "a")
+    await engine.query("ALTER TABLE runs.version_nodes RENAME TO away")
+
+    run_id = await published(engine, "our-fault")
+    with pytest.raises(ServiceError, match="because of a fault"):
+        await engine.client.run("our-fault", idempotency_key="one")
+    await engine.query("ALTER TABLE runs.away RENAME TO version_nodes")
+
+    await engine.worker.complete(await engine.worker.take_one())
+    await engine.ends(run_id)
+    assert await engine.parked("run_request") == 0

@@ -13,6 +13,7 @@ import pytest
 
 from shared.bus.address import read_address
 from shared.watchdog import EXIT_STATUS
+from tests.eventually import eventually
 from tests.faults.proxy import proxying
 
 #: A loop that turns for ever, or stalls; nothing is ever heard from NATS.
@@ -58,6 +59,31 @@ async def main(url):
         await asyncio.sleep(0.1)
 
 asyncio.run(main(sys.argv[1]))
+"""
+
+
+#: Nobody reads what it says, and there is no more room for its words.
+SPEECHLESS = """
+import asyncio, os, time
+from shared.watchdog import Watchdog
+
+async def main():
+    watchdog = Watchdog([], stall_limit_s=2.0)
+    watchdog.start()
+    print("started", flush=True)
+    for output in (1, 2):
+        os.set_blocking(output, False)
+        # Again and again, since who made this process reads some of it at first.
+        for _ in range(10):
+            try:
+                while True:
+                    os.write(output, b"x" * 4096)
+            except BlockingIOError:
+                time.sleep(0.05)
+        os.set_blocking(output, True)
+    time.sleep(60)
+
+asyncio.run(main())
 """
 
 
@@ -121,3 +147,10 @@ async def test_a_black_hole_with_full_buffers_ends_the_process(empty_nats_url: s
         output, errors = await asyncio.wait_for(process.communicate(), 40)
     assert process.returncode == EXIT_STATUS
     assert "cut off from NATS, which answers others" in (output + errors).decode()
+
+
+async def test_process_that_cannot_say_so_ends_itself_all_the_same() -> None:
+    process = await begin(SPEECHLESS)
+    # `wait` would read what it says.
+    await eventually(lambda: process.returncode is not None, "its end", 20)
+    assert process.returncode == EXIT_STATUS

@@ -407,6 +407,16 @@ async def test_a_webhook_needs_a_run_that_is_there(world: WebhookWorld) -> None:
     assert refused.value.problem.type == "run_not_found"
 
 
+async def test_a_webhook_needs_a_pipeline_that_is_there_and_be_it_a_draft(world: WebhookWorld) -> None:
+    with pytest.raises(ServiceError) as refused:
+        await world.hook(pipeline_id=new_id())
+    draft = {"name": "d", "slug": "a-draft", "nodes": [{"key": "a", "type": "step", "config": {"say": "a"}}]}
+    await world.engine.client.apply(draft, publish=False)
+
+    assert refused.value.problem.type == "pipeline_not_found"
+    assert (await world.hook_pipeline("a-draft")).url
+
+
 async def test_webhooks_of_one_pipeline_are_bounded(world: WebhookWorld) -> None:
     pipeline_id = await world.pipeline_id("steps")
     for _ in range(20):

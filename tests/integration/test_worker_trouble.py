@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
+import nats
+import orjson
 import pytest
+from nats.aio.client import Client
 
+from services.cli.setup import make_topology
 from services.executors.kit import attempt as attempt_module
+from services.executors.kit import beats as beats_module
+from services.executors.kit import worker as worker_module
+from services.executors.kit.ended_runs import SLEPT_S
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from tests.eventually import eventually
-from tests.integration.steps import Hands
+from tests.faults.proxy import proxying
+from tests.integration.steps import Hands, stepping
+from tests.servers import nats_server
 
 
 def without(ready: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -68,3 +81,117 @@ async def test_an_output_that_nobody_takes_may_be_made_again(hands: Hands, monke
 
     outcome = (await hands.result("a"))["outcome"]
     assert (outcome["error"]["code"], outcome["retryable"]) == ("output_not_kept", True)
+
+
+async def test_work_that_heeds_no_end_is_given_up_and_its_slot_is_free(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "GRACE_S", 0.1)
+    for number in range(4):
+        await hands.send(f"s{number}", {"do": "stubborn"}, timeout_s=0.1)
+    await hands.send("after", {"do": "give"})
+
+    outcome = (await hands.result("s3"))["outcome"]
+
+    assert (outcome["outcome"], outcome["retryable"]) == ("timed_out", True)
+    assert (await hands.result("after"))["outcome"]["status"] == "completed"
+    await eventually(hands.is_done, "the acknowledgements")
+
+
+async def test_work_of_an_ended_run_that_heeds_no_end_is_dropped_in_the_end(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "GRACE_S", 0.1)
+    await hands.send("a", {"do": "stubborn"}, timeout_s=0.5)
+    await eventually(lambda: hands.steps.begun == ["a"], "the work")
+
+    await hands.end_runs(hands.run_id)
+
+    await eventually(hands.is_done, "the work to be dropped")
+    assert hands.results == {}
+
+
+async def test_a_failure_that_cannot_be_written_is_a_fault_of_its_type(hands: Hands) -> None:
+    await hands.send("a", {"do": "faulty"})
+
+    outcome = (await hands.result("a"))["outcome"]
+    assert (outcome["error"]["code"], outcome["retryable"]) == ("internal_error", False)
+
+
+async def test_finished_work_is_held_until_its_result_is_kept(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beats_module, "BEAT_S", 0.5)
+    jetstream, ack_wait_s = hands.client.jetstream(), 2.0
+    durable = (await jetstream.consumer_info(subjects.NODE_WORK, "steps")).config
+    await jetstream.add_consumer(subjects.NODE_WORK, durable.evolve(ack_wait=ack_wait_s))
+    results = (await jetstream.stream_info(subjects.NODE_RESULTS)).config
+    await jetstream.delete_stream(subjects.NODE_RESULTS)
+    await hands.client.flush()
+
+    await hands.send("a", {"do": "give"})
+    await eventually(lambda: hands.steps.begun == ["a"], "the work")
+    begun_at = time.monotonic()
+    await eventually(lambda: time.monotonic() - begun_at > 2 * ack_wait_s, "the time after which it was lost")
+    await jetstream.add_stream(results)
+
+    await hands.result("a")
+    await eventually(hands.is_done, "the acknowledgement")
+    assert hands.steps.begun == ["a"]
+
+
+async def test_a_result_that_is_too_large_for_the_server_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    async with nats_server(tmp_path, max_payload="100KB") as url:
+        await make_topology(url)
+        client = await nats.connect(url)
+        async with stepping(client, url) as hands:
+            await hands.send("small", {"do": "give", "value": 1})
+            await hands.send("a", {"do": "give", "value": "{{ 'x' * 200000 }}"})
+
+            outcome = (await hands.result("a"))["outcome"]
+            assert outcome["error"]["code"] == "output_too_large"
+            assert "Raise its max_payload to 1MB" in outcome["error"]["message"]
+            assert (await hands.result("small"))["outcome"]["status"] == "completed"
+        await client.close()
+
+
+async def test_a_worker_that_thaws_begins_nothing_that_was_cancelled_meanwhile(hands: Hands, nats_url: str) -> None:
+    async def work_then_cancel() -> None:
+        client = await nats.connect(nats_url)
+        other = Hands(client, hands.steps)
+        await other.send("late", {"do": "give"})
+        # More than is read at once, so that the work is at hand before its end is heard of.
+        await other.end_runs(*(f"other-{number}" for number in range(1000)), value=b"x" * 1024)
+        await other.end_runs(other.run_id)
+        await client.close()
+
+    def cancel_and_dawdle() -> None:
+        asyncio.run(work_then_cancel())
+        threading.Event().wait(SLEPT_S)
+
+    thread = threading.Thread(target=cancel_and_dawdle)
+    thread.start()
+    # Nothing of this process's loop moves meanwhile, as if it were frozen.
+    thread.join()
+
+    await eventually(hands.is_done, "the work to be dropped")
+    assert hands.steps.begun == []
+
+
+async def test_a_worker_begins_nothing_until_the_ended_runs_are_read_again(client: Client, nats_url: str) -> None:
+    async with proxying(int(nats_url.rsplit(":", 1)[1])) as proxy:
+        url = f"{nats_url.rsplit(':', 1)[0]}:{proxy.port}"
+        async with stepping(client, url) as hands:
+            await client.jetstream().delete_key_value(subjects.ENDED_RUNS_BUCKET)
+            proxy.cut()
+            await hands.send("a", {"do": "give"})
+
+            async def is_at_hand() -> bool:
+                info = await client.jetstream().consumer_info(subjects.NODE_WORK, "steps")
+                return info.num_ack_pending == 1
+
+            await eventually(is_at_hand, "the work to be at hand")
+
+        # The worker stopped meanwhile; it handed back what it could not begin.
+        other = await client.jetstream().pull_subscribe_bind("steps", subjects.NODE_WORK)
+        [message] = await other.fetch(1, timeout=5)
+        assert orjson.loads(message.data)["node_key"] == "a"
+        assert hands.steps.begun == []

@@ -23,7 +23,7 @@ async def insert_runs(
 
 async def find_by_id(connection: Connection, run_ids: Iterable[RunId]) -> list[dict[str, Any]]:
     cursor = await connection.execute(
-        "SELECT id::text AS id, status::text AS status, request_sha256 "
+        "SELECT id::text AS id, status::text AS status, request_sha256, pipeline_id, pipeline_slug "
         "FROM runs.pipeline_runs WHERE id = ANY(%s::uuid[])",
         (list(run_ids),),
     )
@@ -35,10 +35,24 @@ async def find_by_key(connection: Connection, keys: Iterable[tuple[UUID, str]]) 
     wanted = [{"pipeline_id": str(pipeline_id), "key": key} for pipeline_id, key in keys]
     cursor = await connection.execute(
         "SELECT run.id::text AS id, run.status::text AS status, run.request_sha256, "
-        "run.pipeline_id, run.idempotency_key "
+        "run.pipeline_id, run.pipeline_slug, run.idempotency_key "
         "FROM json_to_recordset(%s::json) AS wanted (pipeline_id uuid, key text) "
         "JOIN runs.pipeline_runs AS run "
         "ON run.pipeline_id = wanted.pipeline_id AND run.idempotency_key = wanted.key",
+        (as_json(wanted),),
+    )
+    return await cursor.fetchall()
+
+
+async def find_by_slug(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The same by what their pipelines were called; the last of each key last."""
+    wanted = [{"slug": slug, "key": key} for slug, key in keys]
+    cursor = await connection.execute(
+        "SELECT run.id::text AS id, run.status::text AS status, run.request_sha256, "
+        "run.pipeline_id, run.pipeline_slug, run.idempotency_key "
+        "FROM json_to_recordset(%s::json) AS wanted (slug text, key text) "
+        "JOIN runs.pipeline_runs AS run "
+        "ON run.pipeline_slug = wanted.slug AND run.idempotency_key = wanted.key ORDER BY run.created_at",
         (as_json(wanted),),
     )
     return await cursor.fetchall()

@@ -4,6 +4,8 @@ coordinators, so that they extend its lease."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.contracts import subjects
+from shared.contracts.nodes import NodeReady
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -24,23 +27,38 @@ LEASED_AFTER_S = 1.0
 
 @dataclass(slots=True)
 class Held:
-    """A piece of work that this worker has."""
+    """A piece of work that this worker has, until its result is kept."""
 
     message: Msg
-    run_id: str
-    node_key: str
-    attempt: int
+    ready: NodeReady
     started_at: datetime
+    #: By the clock of the event loop; work that goes on after it heeds neither its timeout nor its cancellation.
+    deadline: float
     task: asyncio.Task[None] | None = None
+    #: Its result is on the way.
+    is_done: bool = False
+
+
+async def keep(messages: Iterable[Msg]) -> None:
+    """Tell the server that these are not lost, so that it delivers them to nobody else."""
+    try:
+        for message in messages:
+            # It may have been acknowledged while the ones before it were told of.
+            with suppress(nats.errors.MsgAlreadyAckdError):
+                await message.in_progress()
+    except (nats.errors.Error, TimeoutError) as error:
+        log.warning("a beat was not sent", error=str(error) or type(error).__name__)
 
 
 class Beats:
     """The work that one node type's loop holds."""
 
-    def __init__(self, client: Client, node_type: str, worker: str) -> None:
+    def __init__(self, client: Client, node_type: str, worker: str, give_up: Callable[[Held], None]) -> None:
+        """`give_up` is called with work that is past its deadline."""
         self._client = client
         self._subject = subjects.node_running(node_type)
         self._worker = worker
+        self._give_up = give_up
         self._held: dict[int, Held] = {}
 
     def add(self, held: Held) -> None:
@@ -50,7 +68,7 @@ class Beats:
         self._held.pop(id(held), None)
 
     def of_run(self, run_id: str) -> list[Held]:
-        return [held for held in self._held.values() if held.run_id == run_id]
+        return [held for held in self._held.values() if held.ready.run_id == run_id]
 
     def __len__(self) -> int:
         return len(self._held)
@@ -63,24 +81,31 @@ class Beats:
         while True:
             for tick in range(3):
                 await asyncio.sleep(BEAT_S / 3)
+                self._end_overdue()
+                if tick == 2:
+                    await keep([held.message for held in self.all()])
                 try:
-                    await self._beat(is_full=tick == 2)
+                    await self._lease(is_full=tick == 2)
                 except (nats.errors.Error, TimeoutError) as error:
-                    log.warning("a beat was not sent", error=str(error) or type(error).__name__)
+                    log.warning("a lease was not told", error=str(error) or type(error).__name__)
 
-    async def _beat(self, is_full: bool) -> None:
+    def _end_overdue(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for held in self.all():
+            if now > held.deadline and not held.is_done:
+                self._give_up(held)
+
+    async def _lease(self, is_full: bool) -> None:
         now = datetime.now(UTC)
         attempts = []
         for held in self.all():
             age_s = (now - held.started_at).total_seconds()
-            if is_full:
-                await held.message.in_progress()
             if age_s >= LEASED_AFTER_S and (is_full or age_s < LEASED_AFTER_S + BEAT_S / 3):
                 attempts.append(
                     {
-                        "run_id": held.run_id,
-                        "node_key": held.node_key,
-                        "attempt": held.attempt,
+                        "run_id": held.ready.run_id,
+                        "node_key": held.ready.node_key,
+                        "attempt": held.ready.attempt,
                         "started_at": held.started_at,
                     }
                 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 from nats.aio.msg import Msg
 
+from services.executors.kit.beats import Held, keep
+from services.executors.kit.errors import PermanentNodeError
+from services.executors.kit.outcomes import failed
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull
 from shared.bus.transfers import MESSAGE_LIMIT
@@ -22,6 +25,8 @@ MOST_RESULTS = 500
 #: Messages on their way while further results are collected.
 IN_FLIGHT = 4
 TRY_AGAIN_S = 0.5
+#: Bytes around the results of a message, at most.
+ENVELOPE = 1024
 
 
 class Finished(NamedTuple):
@@ -29,13 +34,19 @@ class Finished(NamedTuple):
 
     message: Msg
     body: bytes | None
+    #: Goes on telling that a worker has it until the result is kept; None for fast work, of which nothing is told.
+    held: Held | None = None
 
 
 class ResultPublisher:
     """The results of one node type; the work stays unacknowledged until its result is kept."""
 
-    def __init__(self, publisher: Publisher, pull: Pull, node_type: str, worker: str) -> None:
+    def __init__(
+        self, publisher: Publisher, pull: Pull, node_type: str, worker: str, on_kept: Callable[[Held], None]
+    ) -> None:
+        """`on_kept` is called when the result of held work is kept and the work is acknowledged."""
         self._publisher = publisher
+        self._on_kept = on_kept
         self._pull = pull
         self._subject = subjects.node_result(node_type)
         self._worker = worker
@@ -66,10 +77,11 @@ class ResultPublisher:
 
     def _take(self) -> list[Finished]:
         """As many as fit into one message."""
+        limit = min(MESSAGE_LIMIT, self._publisher.most_bytes - ENVELOPE)
         size = count = 0
         for finished in self._waiting[:MOST_RESULTS]:
             size += len(finished.body or b"") + 1
-            if count and size > MESSAGE_LIMIT:
+            if count and size > limit:
                 break
             count += 1
         batch = self._waiting[:count]
@@ -78,18 +90,36 @@ class ResultPublisher:
 
     async def _send(self, batch: list[Finished]) -> None:
         try:
-            results = [orjson.Fragment(finished.body) for finished in batch if finished.body is not None]
-            if results:
-                await self._publish(orjson.dumps({"worker": self._worker, "results": results}))
+            bodies = [finished.body for finished in batch if finished.body is not None]
+            if bodies:
+                await self._publish(bodies, batch)
             for finished in batch:
                 await finished.message.ack()
+                if finished.held is not None:
+                    self._on_kept(finished.held)
         finally:
             self._room.release()
             await self._pull.release(len(batch))
 
-    async def _publish(self, body: bytes) -> None:
-        """Until the stream has acknowledged it, however long NATS is away."""
-        message: list[Any] = [Outgoing(self._subject, body)]
+    async def _publish(self, bodies: list[bytes], batch: list[Finished]) -> None:
+        """Until the stream has acknowledged it, however long NATS is away; no work is delivered again meanwhile."""
+        message: list[Any] = [Outgoing(self._subject, self._encode(bodies))]
         while await self._publisher.publish(message):
             log.warning("results were not acknowledged; sending them again", subject=self._subject)
+            await keep([finished.message for finished in (*batch, *self._waiting)])
             await asyncio.sleep(TRY_AGAIN_S)
+
+    def _encode(self, bodies: list[bytes]) -> bytes:
+        message = orjson.dumps({"worker": self._worker, "results": [orjson.Fragment(body) for body in bodies]})
+        limit = self._publisher.most_bytes
+        if len(message) <= limit:
+            return message
+        # A server that takes less than is usual refuses this one, and always will.
+        return orjson.dumps({"worker": self._worker, "results": [_without_output(body, limit) for body in bodies]})
+
+
+def _without_output(body: bytes, limit: int) -> dict[str, Any]:
+    """A result that is too large for the server, as a failure that says so."""
+    message = f"The result has {len(body)} bytes, and the NATS server takes {limit}. Raise its max_payload to 1MB."
+    result: dict[str, Any] = orjson.loads(body)
+    return result | {"outcome": failed(PermanentNodeError("output_too_large", message)), "metadata": {}}

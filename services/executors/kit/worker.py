@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from logging import DEBUG
+from typing import Any
 
+import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -13,16 +16,17 @@ from nats.js import JetStreamContext
 from pydantic import ValidationError
 
 from services.executors.kit.attempt import Attempts, Identity, Prepared
-from services.executors.kit.beats import Beats, Held
+from services.executors.kit.beats import BEAT_S, Beats, Held, keep
 from services.executors.kit.ended_runs import EndedRuns
 from services.executors.kit.errors import NodeError
 from services.executors.kit.metrics import SLOTS, SLOTS_USED
 from services.executors.kit.node_type import NodeType
-from services.executors.kit.outcomes import Outcome, failed, unreadable, worker_died
+from services.executors.kit.outcomes import Outcome, failed, internal_error, timed_out, unreadable, worker_died
 from services.executors.kit.result_publisher import Finished, ResultPublisher
 from shared.bus.dead_letters import park
 from shared.bus.publish import Publisher
 from shared.bus.pull import Pull, delivery_of
+from shared.bus.transfers import GET_LIMIT_S
 from shared.clock import Clock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
@@ -35,6 +39,8 @@ log = get_logger(__name__)
 MOST_DELIVERIES = 5
 #: Fast work that is run before its results are handed over; keeps other types of the process going.
 FAST_BATCH = 250
+#: Work that has not ended so long after its timeout never will.
+GRACE_S = 5.0
 #: How long a stopping worker lets work end by itself; the rest is handed back.
 STOP_S = 10.0
 
@@ -62,8 +68,8 @@ class Worker:
         self._ended_runs = ended_runs
         self._clock = clock
         self.pull = Pull(client, subjects.NODE_WORK, node_type.name, slots, announce)
-        self._results = ResultPublisher(publisher, self.pull, node_type.name, name)
-        self._beats = Beats(client, node_type.name, name)
+        self._beats = Beats(client, node_type.name, name, self._give_up)
+        self._results = ResultPublisher(publisher, self.pull, node_type.name, name, self._beats.remove)
         ended_runs.on_end(self._drop)
         SLOTS.labels(node_type.name).set(slots)
         SLOTS_USED.labels(node_type.name).set_function(lambda: len(self._beats))
@@ -81,12 +87,25 @@ class Worker:
 
     async def _loop(self) -> None:
         while messages := await self.pull.take(FAST_BATCH):
+            if not self._ended_runs.is_current and not await self._hold_back(messages):
+                continue
             is_told = log.isEnabledFor(DEBUG)
             finished = [done for message in messages if (done := await self._take(message, is_told)) is not None]
             if finished:
                 self._results.put(finished)
             # A batch of fast work never waits; let the loops beside this one have their turn.
             await asyncio.sleep(0)
+
+    async def _hold_back(self, messages: list[Msg]) -> bool:
+        """Begin nothing until it is known which runs have ended; False when the worker stops meanwhile."""
+        log.info("work waits until the ended runs are known again", node_type=self._type.name, count=len(messages))
+        while not await self._ended_runs.catch_up(BEAT_S):
+            if self.pull.is_stopping:
+                for message in messages:
+                    await self._hand_back(message)
+                return False
+            await keep(messages)
+        return True
 
     async def _take(self, message: Msg, is_told: bool) -> Finished | None:
         """Run fast work on the spot; begin a task for all other. None while the work goes on."""
@@ -126,24 +145,46 @@ class Worker:
         return self._attempts.result(ready, outcome, self._clock.now(), {})
 
     def _begin(self, message: Msg, ready: NodeReady) -> None:
-        held = Held(message, ready.run_id, ready.node_key, ready.attempt, self._clock.now())
+        # Inputs are fetched before the node's own time begins.
+        most_s = ready.timeout_s + GRACE_S + (GET_LIMIT_S if ready.inputs_ref is not None else 0.0)
+        held = Held(message, ready, self._clock.now(), asyncio.get_running_loop().time() + most_s)
         self._beats.add(held)
-        held.task = asyncio.create_task(self._work(held, ready))
+        held.task = asyncio.create_task(self._work(held))
 
-    async def _work(self, held: Held, ready: NodeReady) -> None:
+    async def _work(self, held: Held) -> None:
         body: bytes | None = None
         try:
-            prepared = await self._prepare(ready)
+            prepared = await self._prepare(held.ready)
             body = prepared if isinstance(prepared, bytes) else await self._attempts.run(prepared)
         except asyncio.CancelledError:
-            if held.run_id not in self._ended_runs:
-                # Stopping: hand the work back, so that another worker has it at once.
-                await held.message.nak()
-                await self.pull.release(1)
+            if held.ready.run_id not in self._ended_runs and not held.is_done:
+                # Stopping: another worker has it at once.
                 self._beats.remove(held)
+                await self._hand_back(held.message)
                 return
-        self._beats.remove(held)
-        self._results.put([Finished(held.message, body)])
+        except Exception:
+            log.exception("work could not be done", **_ids(held.ready))
+            body = self._result(held.ready, internal_error(self._type.name))
+        self._finish(held, body)
+
+    def _finish(self, held: Held, body: bytes | None) -> None:
+        """It is held until its result is kept: without beats others would do it again, or end it as worker_died."""
+        if not held.is_done:
+            held.is_done = True
+            self._results.put([Finished(held.message, body, held)])
+
+    def _give_up(self, held: Held) -> None:
+        """It hangs: its run, its slot and its lease wait for it no longer."""
+        log.error("work heeded neither its timeout nor its cancellation and was given up", **_ids(held.ready))
+        is_wanted = held.ready.run_id not in self._ended_runs
+        self._finish(held, self._result(held.ready, timed_out(held.ready.timeout_s)) if is_wanted else None)
+        if held.task is not None:
+            held.task.cancel()
+
+    async def _hand_back(self, message: Msg) -> None:
+        with suppress(nats.errors.Error):
+            await message.nak()
+        await self.pull.release(1)
 
     async def _prepare(self, ready: NodeReady) -> Prepared | bytes:
         try:
@@ -167,6 +208,10 @@ class Worker:
 
     def _tasks(self) -> Sequence[asyncio.Task[None]]:
         return [held.task for held in self._beats.all() if held.task is not None]
+
+
+def _ids(ready: NodeReady) -> dict[str, Any]:
+    return {"run_id": ready.run_id, "node_key": ready.node_key, "attempt": ready.attempt, "node_type": ready.node_type}
 
 
 def encode_tokens(ready: NodeReady, index: int, text: str) -> bytes:

@@ -163,7 +163,7 @@ RUNS = Resource(
         "retry_of": Named("pipeline_runs", "retry_of", "/pipeline_runs/{retry_of}"),
         "node_results": Held("node_results", "node_results", "/pipeline_runs/{id}/node_results", on_request=True),
     },
-    filters=("status", "pipeline_id", "created_after", "created_before"),
+    filters=("status", "pipeline", "pipeline_id", "created_after", "created_before"),
     order="-created_at",
 )
 NODE_RESULTS = Resource(

@@ -133,6 +133,11 @@ _ERRORS: tuple[ServiceError, ...] = (
     ),
     UnavailableError("not_started", "The run could not be started now. Try again in a few seconds.", retry_after_s=2.0),
     UnavailableError(
+        "workers_not_told",
+        f"Run {_ID} is cancelled, but the workers could not be told. Cancel it again in a few seconds.",
+        retry_after_s=2.0,
+    ),
+    UnavailableError(
         "run_not_known_yet", f"Run {_ID} waits to be taken. Try again in a few seconds.", retry_after_s=2.0
     ),
 )

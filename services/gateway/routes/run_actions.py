@@ -59,7 +59,7 @@ async def start_run(run_id: UUID, request: Request, wired: Wired) -> Response:
     openapi_extra=body_of(CancelRun, False, example=CancelRun(reason="asked for by mistake")),
 )
 async def cancel_run(run_id: UUID, request: Request, wired: Wired) -> Response:
-    """Cancel a run: from the answer on, nothing of it is begun any more."""
+    """Cancel a run: from the answer on, nothing of it is begun any more. To cancel it again is the same."""
     body = await read_model(request, CancelRun)
     wanted = RunCancel(run_id=run_id, reason=body.reason, actor=caller_of(request))
     return answer(await wired.rpc.call_raw(subjects.RUNS_CANCEL, wanted))

@@ -18,9 +18,10 @@ from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
 from shared.contracts.message import Document, JsonObject, OwnRunId
+from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
-from shared.errors import UnavailableError
+from shared.errors import InvalidError, UnavailableError
 from shared.tracing import current_traceparent, valid_traceparent
 
 router = APIRouter(tags=["pipeline_runs"])
@@ -105,11 +106,16 @@ async def list_runs(
     limit: Limit = 50,
     after: AfterId = None,
     status: RunStatus | None = None,
+    pipeline: Annotated[str | None, Query(max_length=63, description="Slug or id")] = None,
     pipeline_id: UUID | None = None,
     created_after: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
     created_before: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
 ) -> Response:
     """Runs, newest first, without their outputs."""
+    if pipeline is not None:
+        if pipeline_id is not None:
+            raise InvalidError("invalid_request", "'pipeline' and 'pipeline_id' are the same filter. Send one of them.")
+        pipeline_id = await _id_of(wired, pipeline)
     wanted = RunList(
         limit=limit,
         after=after,
@@ -119,6 +125,15 @@ async def list_runs(
         created_before=created_before,
     )
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
+
+
+async def _id_of(wired: Wiring, pipeline: str) -> UUID:
+    """An id is taken as it is: a pipeline that was deleted has runs all the same."""
+    try:
+        return UUID(pipeline)
+    except ValueError:
+        found: Any = await wired.rpc.call_raw(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline))
+        return UUID(found["id"])
 
 
 @router.get("/pipeline_runs/{run_id}", dependencies=[needs(Scope.RUNS_READ)], responses=answers(Run, example=WHOLE_RUN))

@@ -9,7 +9,7 @@ from uuid import RFC_4122
 
 import pytest
 
-from shared.clock import SystemClock, new_id
+from shared.clock import SystemClock, id_of, new_id
 
 
 def test_an_id_is_a_version_7_uuid():
@@ -47,3 +47,11 @@ def test_the_clock_tells_utc():
     now = SystemClock().now()
     assert now.tzinfo is UTC
     assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_an_id_of_something_that_happened_is_the_same_each_time():
+    moment = 1_700_000_000_123_456_789
+    made = id_of(moment, "17")
+    assert (made.version, made.variant, made.int >> 80) == (7, RFC_4122, 1_700_000_000_123)
+    assert made == id_of(moment, "17")
+    assert len({id_of(moment, "17"), id_of(moment, "18"), id_of(moment + 1, "17")}) == 3

@@ -2,13 +2,13 @@
 WITH held AS (
     SELECT node.run_id, node.node_key, beat.started_at
       FROM json_to_recordset($1) AS beat (
-               run_id uuid, node_key text, attempt int, started_at timestamptz
+               run_id uuid, node_key text, node_type text, attempt int, started_at timestamptz
            )
      CROSS JOIN LATERAL (
                SELECT run_id, node_key
                  FROM runs.node_results
                 WHERE run_id = beat.run_id AND node_key = beat.node_key
-                  AND attempt = beat.attempt AND status = 'running'
+                  AND node_type = beat.node_type AND attempt = beat.attempt AND status = 'running'
                   FOR UPDATE SKIP LOCKED
            ) AS node
 )
