@@ -83,7 +83,7 @@ sbom: $(READY) ## Write dist/pipewright.cdx.json: what is in the image, as Cyclo
 .PHONY: faults
 faults: $(READY) ## Load while everything is killed, frozen, cut, filled and flooded; then every promise is checked (half an hour; with ARGUMENTS one trial of five minutes)
 	@$(BIN)/python -m tests.faults $(ARGUMENTS)
-	@[ -n "$(ARGUMENTS)" ] || $(BIN)/pytest tests/faults tests/e2e/test_large_runs.py -m "long" -rs -s
+	@[ -n "$(ARGUMENTS)" ] || $(BIN)/pytest tests/faults -m long -rs -s
 
 .PHONY: soak
 soak: $(READY) ## Half an hour of steady load: memory, descriptors, connections and tasks of every process, and their slopes
