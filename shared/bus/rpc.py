@@ -75,7 +75,8 @@ class Rpc:
             found = orjson.loads(await self._unpack(answer))
         except (nats.errors.NoRespondersError, TimeoutError) as error:
             raise _unavailable(subject) from error
-        except (nats.errors.Error, TransferError) as error:
+        except (nats.errors.Error, TransferError, OSError, RuntimeError) as error:
+            # OSError, and RuntimeError of uvloop: the connection was cut, and nats-py does not know it yet.
             raise _unavailable("NATS") from error
         if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
             raise reported(Problem.model_validate(found["error"]))
