@@ -48,7 +48,7 @@ POINTS = {
     "after its result, before the acknowledgement": Point(
         "http_request", "services.executors.kit.result_publisher:ResultPublisher._publish", is_after=True
     ),
-    "in the middle of a heartbeat": Point("http_request", "services.executors.kit.beats:Beats._beat"),
+    "in the middle of a heartbeat": Point("http_request", "services.executors.kit.beats:Beats._lease"),
     "before fast work": Point("text", "services.executors.kit.attempt:Attempts.run_fast"),
     "after fast work, before its result": Point(
         "text", "services.executors.kit.attempt:Attempts.run_fast", is_after=True

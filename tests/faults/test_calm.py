@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.bus.address import connect
+from shared.contracts import subjects
 from tests.eventually import eventually
 from tests.faults.catalogue import FAULTS
 from tests.faults.nemesis import Nemesis
@@ -23,7 +24,8 @@ async def test_without_faults_executions_are_attempts(faulty: System) -> None:
     assert not trial.broken(), report
     assert trial.findings.executions > 0
     assert trial.findings.extra == []
-    assert redelivered == []
+    assert redelivered.of_silence == []
+    assert not redelivered.handed_back
 
 
 async def test_nothing_is_delivered_again_when_everything_is_stopped_under_load(faulty: System) -> None:
@@ -45,4 +47,6 @@ async def test_nothing_is_delivered_again_when_everything_is_stopped_under_load(
     print(report)
     assert not trial.broken(), report
     assert trial.findings.extra == []
-    assert redelivered == []
+    assert redelivered.of_silence == []
+    # Work is ended. A request that cannot be started since the definition service has stopped too is handed back.
+    assert set(redelivered.handed_back) <= {subjects.RUN_REQUESTS}
