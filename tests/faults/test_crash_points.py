@@ -47,7 +47,8 @@ class Victim:
         return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
 
-async def begin(system: System, point: str, count: int, number: signal.Signals) -> Victim:
+async def begin(system: System, point: str, count: int, number: signal.Signals, stack: AsyncExitStack) -> Victim:
+    """It is gone when the stack is left, whatever became of it."""
     environment = clean_environment() | system.environment
     environment["PIPEWRIGHT_SECRET"] = load_state(system.stack.data_dir).secret
     if POINTS[point].service == "gateway":
@@ -58,6 +59,7 @@ async def begin(system: System, point: str, count: int, number: signal.Signals) 
         sys.executable, "-m", "tests.faults.crashing", point, str(count), str(int(number)),
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
+    stack.callback(lambda: process.returncode is None and process.kill())
     assert process.stdout is not None
     assert (await process.stdout.readline()).decode().strip() == READY
     return Victim(point, number, process)
@@ -67,10 +69,8 @@ async def strike_everywhere(system: System, seed: int, signals: dict[str, signal
     """One victim a point, all at once; returns the report."""
     counts = Random(seed)
     async with AsyncExitStack() as stack:
-        beginning = [begin(system, point, counts.randint(1, 4), signals[point]) for point in POINTS]
+        beginning = [begin(system, point, counts.randint(1, 4), signals[point], stack) for point in POINTS]
         victims = await asyncio.gather(*beginning)
-        for victim in victims:
-            stack.callback(lambda process=victim.process: process.returncode is None and process.kill())
 
         async def all_struck(nemesis: Nemesis) -> None:
             """Nothing else goes wrong."""
