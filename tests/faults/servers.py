@@ -83,7 +83,8 @@ class Servers:
     def __post_init__(self) -> None:
         #: By name; more than one is a cluster.
         self.nats_members = {"pipewright": Server(prepare_nats(self.state, self.folder), self.state.nats_port)}
-        command = prepare_postgres(self.state, self.folder)
+        # A coordinator for each of its crash points, besides those that are always there.
+        command = [*prepare_postgres(self.state, self.folder), "--max_connections=300"]
         self.postgres = Server(command, self.state.postgres_port, is_ready=self._takes_connections)
 
     async def _takes_connections(self) -> bool:
