@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.gateway.api_key import ApiKey, ApiKeyPage, NewApiKey
 from shared.clock import new_id
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, NewApiKey
 from shared.postgres import Connection, as_json
 
 Row = dict[str, Any]

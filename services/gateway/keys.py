@@ -14,19 +14,10 @@ from uuid import UUID
 import psycopg
 
 from services.gateway import key_store
-from services.gateway.access import Scope
-from services.gateway.api_key import (
-    ApiKey,
-    ApiKeyPage,
-    MadeApiKey,
-    NewApiKey,
-    check_expiry,
-    digest_of,
-    has_shape_of_key,
-    new_secret,
-)
+from services.gateway.api_key import check_expiry, digest_of, has_shape_of_key, new_secret
 from services.gateway.last_uses import LastUses
 from shared.clock import Clock, SystemClock
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 from shared.contracts.rest import path_to
 from shared.errors import NotFoundError, ServiceError, UnavailableError
 from shared.logging import get_logger

@@ -81,6 +81,17 @@ class NodeUpdate(Message):
     if_revision: int | None = None
 
 
+class NodePatch(Message):
+    """Change these parts of a node: a JSON Merge Patch (RFC 7396) of it. The answer is `NodeView`."""
+
+    name: ClassVar[str] = "nodes.patch"
+
+    pipeline: str
+    key: str
+    changes: JsonObject
+    if_revision: int | None = None
+
+
 class NodeDelete(Message):
     """Take a node out, with its edges. The answer is the node as it was."""
 

@@ -156,6 +156,16 @@ class PipelineUpdate(Message):
     if_revision: int | None = None
 
 
+class PipelinePatch(Message):
+    """Change these parts of the draft: a JSON Merge Patch (RFC 7396) of its document. The answer is the pipeline."""
+
+    name: ClassVar[str] = "pipelines.patch"
+
+    pipeline: str
+    changes: JsonObject
+    if_revision: int | None = None
+
+
 class PipelineList(Message):
     """Pipelines by slug; `after` is the slug that the last page ended with."""
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.gateway.access import Scope
+from shared.contracts.api_keys import Scope
 from tests.scopes import needed_scopes
 from tests.stack import Stack
 

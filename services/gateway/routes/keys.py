@@ -7,13 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from services.gateway.access import Scope, needs
-from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
+from services.gateway.access import needs
 from services.gateway.bodies import read_object
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, answer, location
 from shared.bus.rpc import invalid_body
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
 

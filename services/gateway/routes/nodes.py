@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from services.gateway.access import Scope, needs
-from services.gateway.bodies import read_json
+from services.gateway.access import needs
+from services.gateway.bodies import read_json, read_object
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi.answers import answers, body_of
+from services.gateway.openapi.answers import answers, body_of, changes_of
 from services.gateway.routes.paging import AfterEdge, AfterKey, Limit
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.edits import (
     EdgeCreate,
     EdgeDelete,
@@ -24,6 +25,7 @@ from shared.contracts.edits import (
     NodeDelete,
     NodeGet,
     NodePage,
+    NodePatch,
     NodesList,
     NodeUpdate,
     NodeView,
@@ -84,6 +86,20 @@ async def update_node(
     """Replace a node of the draft; its key stays."""
     wanted = NodeUpdate(pipeline=pipeline, key=key, node=await read_json(request), if_revision=if_revision)
     return _told(await wired.rpc.call_raw(subjects.NODES_UPDATE, wanted))
+
+
+@router.patch(
+    "/nodes/{key}",
+    dependencies=WRITE,
+    responses=answers(NodeView, refuses=["invalid_pipeline", "key_is_fixed"]),
+    openapi_extra=changes_of(NodeDocument, {"config": {"url": "{{ input.page }}"}, "position": {"x": 3, "y": 4}}),
+)
+async def patch_node(
+    pipeline: str, key: NodeKeyPath, request: Request, wired: Wired, if_revision: IfRevision
+) -> Response:
+    """Change what is sent of a node, as a JSON Merge Patch (RFC 7396): null takes away; its key stays."""
+    wanted = NodePatch(pipeline=pipeline, key=key, changes=await read_object(request), if_revision=if_revision)
+    return _told(await wired.rpc.call_raw(subjects.NODES_PATCH, wanted))
 
 
 @router.delete("/nodes/{key}", status_code=204, response_model=None, dependencies=WRITE, responses=answers(None, 204))

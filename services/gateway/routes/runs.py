@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.openapi.examples import STARTED, WHOLE_RUN
@@ -17,6 +17,7 @@ from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.message import Document, JsonObject
 from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
 from shared.contracts.states import RunStatus

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi.answers import answers
 from services.gateway.routes.paging import AfterNumber, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.pipelines import Pipeline
 from shared.contracts.versions import (
     PipelineVersion,

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.routes.paging import AfterId, Limit
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.message import Document
 from shared.contracts.pipelines import Pipeline, PipelineGet
 from shared.contracts.states import DeliveryStatus
