@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from shared.client_calls import Calls
@@ -27,9 +27,14 @@ class KeyCalls(Calls):
     async def get_api_key(self, key_id: UUID) -> ApiKey:
         return ApiKey.model_validate(await self._send("GET", path_to("api_keys", key_id)))
 
-    async def list_api_keys(self, *, limit: int = 50, after: UUID | None = None) -> ApiKeyPage:
-        """Newest first."""
-        query = {"limit": limit} | ({"after": str(after)} if after is not None else {})
+    async def list_api_keys(
+        self,
+        *,
+        sort: Literal["-created_at", "created_at"] = "-created_at",
+        limit: int = 50,
+        after: UUID | None = None,
+    ) -> ApiKeyPage:
+        query = {"sort": sort, "limit": limit} | ({"after": str(after)} if after is not None else {})
         return ApiKeyPage.model_validate(await self._send("GET", path_to("api_keys"), query=query))
 
     async def revoke_api_key(self, key_id: UUID) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from shared.client_calls import EDIT_TIMEOUT_S, Calls
 from shared.contracts import subjects
@@ -82,9 +82,14 @@ class PipelineCalls(Calls):
         return await self._call(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline), Pipeline, EDIT_TIMEOUT_S)
 
     async def list_pipelines(
-        self, *, status: PipelineStatus | None = None, limit: int = 50, after: str | None = None
+        self,
+        *,
+        status: PipelineStatus | None = None,
+        sort: Literal["slug", "-slug"] = "slug",
+        limit: int = 50,
+        after: str | None = None,
     ) -> PipelinePage:
-        request = PipelineList(status=status, limit=limit, after=after)
+        request = PipelineList(status=status, sort=sort, limit=limit, after=after)
         return await self._call(subjects.PIPELINES_LIST, request, PipelinePage)
 
     async def update_pipeline(self, pipeline: str, document: Any, *, if_revision: int | None = None) -> Pipeline:
@@ -126,8 +131,12 @@ class PipelineCalls(Calls):
     async def get_node(self, pipeline: str, key: str) -> NodeView:
         return await self._call(subjects.NODES_GET, NodeGet(pipeline=pipeline, key=key), NodeView)
 
-    async def list_nodes(self, pipeline: str, *, limit: int = 50, after: str | None = None) -> NodePage:
-        return await self._call(subjects.NODES_LIST, NodesList(pipeline=pipeline, limit=limit, after=after), NodePage)
+    async def list_nodes(
+        self, pipeline: str, *, sort: Literal["key", "-key"] = "key", limit: int = 50, after: str | None = None
+    ) -> NodePage:
+        return await self._call(
+            subjects.NODES_LIST, NodesList(pipeline=pipeline, sort=sort, limit=limit, after=after), NodePage
+        )
 
     async def update_node(self, pipeline: str, key: str, node: Any, *, if_revision: int | None = None) -> NodeView:
         """The node becomes this document; its key stays."""
@@ -152,16 +161,27 @@ class PipelineCalls(Calls):
     async def get_edge(self, pipeline: str, edge_id: str) -> EdgeView:
         return await self._call(subjects.EDGES_GET, EdgeGet(pipeline=pipeline, id=edge_id), EdgeView)
 
-    async def list_edges(self, pipeline: str, *, limit: int = 50, after: str | None = None) -> EdgePage:
-        return await self._call(subjects.EDGES_LIST, EdgesList(pipeline=pipeline, limit=limit, after=after), EdgePage)
+    async def list_edges(
+        self, pipeline: str, *, sort: Literal["id", "-id"] = "id", limit: int = 50, after: str | None = None
+    ) -> EdgePage:
+        return await self._call(
+            subjects.EDGES_LIST, EdgesList(pipeline=pipeline, sort=sort, limit=limit, after=after), EdgePage
+        )
 
     async def delete_edge(self, pipeline: str, edge_id: str, *, if_revision: int | None = None) -> None:
         await self._delete(subjects.EDGES_DELETE, EdgeDelete(pipeline=pipeline, id=edge_id, if_revision=if_revision))
 
     # Versions
 
-    async def list_versions(self, pipeline: str, *, limit: int = 50, after: int | None = None) -> VersionPage:
-        request = VersionsList(pipeline=pipeline, limit=limit, after=after)
+    async def list_versions(
+        self,
+        pipeline: str,
+        *,
+        sort: Literal["-number", "number"] = "-number",
+        limit: int = 50,
+        after: int | None = None,
+    ) -> VersionPage:
+        request = VersionsList(pipeline=pipeline, sort=sort, limit=limit, after=after)
         return await self._call(subjects.VERSIONS_LIST, request, VersionPage)
 
     async def get_version(self, pipeline: str, number: int) -> PipelineVersion:

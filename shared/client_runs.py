@@ -77,6 +77,7 @@ class RunCalls(Calls):
         status: RunStatus | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        sort: Literal["-created_at", "created_at"] = "-created_at",
         limit: int = 50,
         after: UUID | None = None,
     ) -> RunPage:
@@ -85,6 +86,7 @@ class RunCalls(Calls):
             status=status,
             created_after=created_after,
             created_before=created_before,
+            sort=sort,
             limit=limit,
             after=after,
         )

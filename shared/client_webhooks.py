@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from shared.client_calls import Calls
@@ -41,10 +42,11 @@ class WebhookCalls(Calls):
         *,
         pipeline_id: UUID | None = None,
         run_id: UUID | None = None,
+        sort: Literal["-created_at", "created_at"] = "-created_at",
         limit: int = 50,
         after: UUID | None = None,
     ) -> WebhookPage:
-        request = WebhooksList(pipeline_id=pipeline_id, run_id=run_id, limit=limit, after=after)
+        request = WebhooksList(pipeline_id=pipeline_id, run_id=run_id, sort=sort, limit=limit, after=after)
         return await self._call(subjects.WEBHOOKS_LIST, request, WebhookPage)
 
     async def delete_webhook(self, webhook_id: UUID) -> None:
@@ -56,10 +58,11 @@ class WebhookCalls(Calls):
         webhook_id: UUID,
         *,
         status: DeliveryStatus | None = None,
+        sort: Literal["-created_at", "created_at"] = "-created_at",
         limit: int = 50,
         after: UUID | None = None,
     ) -> WebhookDeliveryPage:
-        request = WebhookDeliveriesList(webhook_id=webhook_id, status=status, limit=limit, after=after)
+        request = WebhookDeliveriesList(webhook_id=webhook_id, status=status, sort=sort, limit=limit, after=after)
         return await self._call(subjects.WEBHOOK_DELIVERIES_LIST, request, WebhookDeliveryPage)
 
     async def get_delivery(self, delivery_id: UUID) -> WebhookDelivery:

@@ -36,6 +36,11 @@ def as_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def direction_of(order: str) -> tuple[str, str]:
+    """How an item follows another one in this order, and how SQL sorts by it; a minus stands for descending."""
+    return ("<", "DESC") if order.startswith("-") else (">", "ASC")
+
+
 async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
 

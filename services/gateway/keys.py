@@ -104,9 +104,9 @@ class Keys:
         log.info("api key was made", key_id=str(made.id), scopes=made.scopes)
         return MadeApiKey(**made.model_dump(), key=secret)
 
-    async def page(self, limit: int, after: UUID | None = None) -> ApiKeyPage:
+    async def page(self, limit: int, after: UUID | None = None, sort: str = "-created_at") -> ApiKeyPage:
         async with self._connection() as connection:
-            return await key_store.list_keys(connection, limit, after)
+            return await key_store.list_keys(connection, limit, after, sort)
 
     async def get(self, key_id: UUID) -> ApiKey:
         async with self._connection() as connection:

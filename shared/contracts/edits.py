@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -110,6 +110,8 @@ class NodesList(Message):
     pipeline: str
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["key", "-key"] = "key"
 
 
 class NodePage(BaseModel):
@@ -176,6 +178,8 @@ class EdgesList(Message):
     pipeline: str
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["id", "-id"] = "id"
 
 
 class EdgePage(BaseModel):

@@ -174,6 +174,8 @@ class PipelineList(Message):
     status: PipelineStatus | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["slug", "-slug"] = "slug"
 
 
 class PipelinePage(BaseModel):

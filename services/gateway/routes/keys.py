@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from services.gateway.access import needs
 from services.gateway.bodies import read_object
 from services.gateway.openapi.answers import answers, body_of
-from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.routes.paging import AfterId, Limit, SortByTime
 from services.gateway.wiring import Wired, answer, location
 from shared.bus.rpc import invalid_body
 from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
@@ -39,9 +39,10 @@ async def list_api_keys(
     wired: Wired,
     limit: Limit = 50,
     after: AfterId = None,
+    sort: SortByTime = "-created_at",
 ) -> Response:
     """Keys, newest first, with those that expired or were revoked; without the keys themselves."""
-    return answer((await wired.keys.page(limit, after)).model_dump())
+    return answer((await wired.keys.page(limit, after, sort)).model_dump())
 
 
 @router.get("/{key_id}", dependencies=ADMIN, responses=answers(ApiKey))

@@ -10,7 +10,7 @@ from services.gateway.access import needs
 from services.gateway.bodies import read_json, read_object
 from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi.answers import answers, body_of, changes_of
-from services.gateway.routes.paging import AfterEdge, AfterKey, Limit
+from services.gateway.routes.paging import AfterEdge, AfterKey, Limit, SortById, SortByKey
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
 from shared.contracts.api_keys import Scope
@@ -47,9 +47,10 @@ async def list_nodes(
     wired: Wired,
     limit: Limit = 50,
     after: AfterKey = None,
+    sort: SortByKey = "key",
 ) -> Response:
     """Nodes of the draft, by key."""
-    wanted = NodesList(pipeline=pipeline, limit=limit, after=after)
+    wanted = NodesList(pipeline=pipeline, limit=limit, after=after, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.NODES_LIST, wanted))
 
 
@@ -116,9 +117,10 @@ async def list_edges(
     wired: Wired,
     limit: Limit = 50,
     after: AfterEdge = None,
+    sort: SortById = "id",
 ) -> Response:
     """Edges of the draft, by id."""
-    wanted = EdgesList(pipeline=pipeline, limit=limit, after=after)
+    wanted = EdgesList(pipeline=pipeline, limit=limit, after=after, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.EDGES_LIST, wanted))
 
 

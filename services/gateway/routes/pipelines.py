@@ -12,7 +12,7 @@ from services.gateway.bodies import DOCUMENT_LIMIT, read_json, read_object
 from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi.answers import answers, body_of, changes_of, with_yaml
 from services.gateway.openapi.examples import ARCHIVED, DOCUMENT, DRAFT, as_written
-from services.gateway.routes.paging import AfterSlug, Limit
+from services.gateway.routes.paging import AfterSlug, Limit, SortBySlug
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
 from shared.contracts.api_keys import Scope
@@ -52,9 +52,10 @@ async def list_pipelines(
     limit: Limit = 50,
     after: AfterSlug = None,
     status: PipelineStatus | None = None,
+    sort: SortBySlug = "slug",
 ) -> Response:
     """Pipelines by slug, without their nodes."""
-    wanted = PipelineList(limit=limit, after=after, status=status)
+    wanted = PipelineList(limit=limit, after=after, status=status, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_LIST, wanted))
 
 

@@ -12,7 +12,7 @@ from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.openapi.examples import STARTED, WHOLE_RUN
-from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.routes.paging import AfterId, Limit, SortByTime
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
@@ -108,6 +108,7 @@ async def list_runs(
     status: RunStatus | None = None,
     pipeline_id: UUID | None = None,
     created_after: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
+    sort: SortByTime = "-created_at",
     created_before: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
 ) -> Response:
     """Runs, newest first, without their outputs."""
@@ -118,6 +119,7 @@ async def list_runs(
         pipeline_id=pipeline_id,
         created_after=created_after,
         created_before=created_before,
+        sort=sort,
     )
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 
