@@ -44,6 +44,11 @@ def unstorable(error: psycopg.DataError) -> InvalidError:
     return InvalidError("unstorable_value", f"A value of the request cannot be stored or looked for: {reason}.")
 
 
+def direction_of(order: str) -> tuple[str, str]:
+    """How an item follows another one in this order, and how SQL sorts by it; a minus stands for descending."""
+    return ("<", "DESC") if order.startswith("-") else (">", "ASC")
+
+
 async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
 

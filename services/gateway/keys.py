@@ -14,19 +14,10 @@ from uuid import UUID
 import psycopg
 
 from services.gateway import key_store
-from services.gateway.access import Scope
-from services.gateway.api_key import (
-    ApiKey,
-    ApiKeyPage,
-    MadeApiKey,
-    NewApiKey,
-    check_expiry,
-    digest_of,
-    has_shape_of_key,
-    new_secret,
-)
+from services.gateway.api_key import check_expiry, digest_of, has_shape_of_key, new_secret
 from services.gateway.last_uses import LastUses
 from shared.clock import Clock, SystemClock
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 from shared.contracts.rest import path_to
 from shared.errors import NotFoundError, ServiceError, UnavailableError
 from shared.logging import get_logger
@@ -113,9 +104,9 @@ class Keys:
         log.info("api key was made", key_id=str(made.id), scopes=made.scopes)
         return MadeApiKey(**made.model_dump(), key=secret)
 
-    async def page(self, limit: int, after: UUID | None = None) -> ApiKeyPage:
+    async def page(self, limit: int, after: UUID | None = None, sort: str = "-created_at") -> ApiKeyPage:
         async with self._connection() as connection:
-            return await key_store.list_keys(connection, limit, after)
+            return await key_store.list_keys(connection, limit, after, sort)
 
     async def get(self, key_id: UUID) -> ApiKey:
         async with self._connection() as connection:

@@ -86,7 +86,7 @@ def test_an_owner_is_named_as_answers_name_it():
 
 
 def test_links_begin_where_the_routes_do():
-    assert resources.PREFIX == PREFIX
+    assert resources.link_to("/x", {}).startswith(f"{PREFIX}/")
 
 
 def sayable(place: Place) -> set[str]:
@@ -94,6 +94,7 @@ def sayable(place: Place) -> set[str]:
     if place.answers is None:
         return set(PASSED)
     asked = {"include" for relation in place.answers.relations.values() if isinstance(relation, Held)}
+    asked |= {"sort"} if len(place.answers.orders) > 1 else set()
     return asked | PASSED | (PAGE.keys() | {*place.answers.filters} if place.is_list else set())
 
 
