@@ -42,6 +42,18 @@ from shared.tracing import tracing
 POOL_SIZE = 2
 #: Bytes; smaller answers are not worth it.
 COMPRESSED_FROM = 2048
+ROUTERS = (
+    system.router,
+    pipelines.router,
+    runs.router,
+    nodes.router,
+    versions.router,
+    run_actions.router,
+    node_results.router,
+    events.router,
+    webhook_routes.router,
+    key_routes.router,
+)
 
 
 def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
@@ -78,8 +90,15 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
     )
+    _add_layers(app, settings)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    return app
+
+
+def _add_layers(app: FastAPI, settings: GatewaySettings) -> None:
+    """The last one added is the outermost: what JSON:API refuses by itself is counted and traced too."""
     add_problem_handlers(app)
-    # The last one added is the outermost: what JSON:API refuses by itself is counted and traced too.
     add_jsonapi(app)
     app.add_middleware(RequestTraces)
     app.add_middleware(RequestMetrics)
@@ -92,20 +111,6 @@ def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "Retry-After"],
         )
-    for router in (
-        system.router,
-        pipelines.router,
-        runs.router,
-        nodes.router,
-        versions.router,
-        run_actions.router,
-        node_results.router,
-        events.router,
-        webhook_routes.router,
-        key_routes.router,
-    ):
-        app.include_router(router, prefix=PREFIX)
-    return app
 
 
 async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
