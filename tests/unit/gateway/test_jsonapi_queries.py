@@ -7,7 +7,7 @@ import pytest
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import Wish, own_link, page_link, read_query
 from services.gateway.jsonapi.refusals import BadQueryError
-from services.gateway.jsonapi.resources import PREFIX
+from shared.contracts.rest import PREFIX
 
 
 def wish(request_line: str) -> Wish:
