@@ -17,11 +17,8 @@ from shared.bus.rpc import Rpc
 from shared.bus.run_requests import publish_run_request, start_run
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
-from shared.contracts.runs import Run, RunEvent, RunGet, RunRequested, RunStarted
+from shared.contracts.runs import SILENCE_S, Run, RunEvent, RunGet, RunRequested, RunStarted
 from shared.errors import UnavailableError
-
-#: After so much silence the run is read again, in case an event was lost.
-SILENCE_S = 5.0
 
 
 @asynccontextmanager

@@ -49,6 +49,10 @@ class NodeChange(BaseModel):
     error: NodeProblem | None = None
 
 
+#: Whoever follows a run reads it again after so much silence, in case an event was lost.
+SILENCE_S = 5.0
+
+
 class RunEvent(Message):
     """One step of a run. `seq` rises by one a step; on a gap read the run again."""
 
