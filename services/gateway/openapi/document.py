@@ -26,7 +26,9 @@ OPEN = frozenset({"health", "ready", "version"})
 #: Bodies that can be changed in part.
 CHANGED = ("PipelineDocument", "NodeDocument")
 #: Answers that have a revision.
-WITH_ETAG = frozenset({"Pipeline", "NodeView", "EdgeView"})
+WITH_ETAG = frozenset({"Pipeline", "NodeView", "EdgeView", "Applied"})
+#: Deleting these is a change of their pipeline, whose new revision the empty answer has.
+PARTS = ("/nodes/{key}", "/edges/{edge_id}")
 EXAMPLE = "#/components/examples/{name}"
 
 _TEXT = {"type": "string"}
@@ -133,6 +135,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, schemas: dict[s
         elif flat is not None:
             answer["headers"] = _headers(status, _kind(answer))
             answer["content"] |= documents.answered(flat, schemas, place, path)
+        elif status == "204" and path.endswith(PARTS):
+            answer["headers"] = {"ETag": ETAG}
     refusals = _refusals(told)
     answers = {status: answer for status, answer in operation["responses"].items() if status not in refusals}
     operation["responses"] = answers | refusals

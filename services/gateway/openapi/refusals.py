@@ -9,7 +9,10 @@ from services.gateway.jsonapi.places import Place
 
 #: JSON:API is spoken everywhere, so that a wish which cannot be granted is refused everywhere.
 ALWAYS = ("invalid_query", "not_acceptable")
-WITH_KEY = ("missing_key", "wrong_key", "missing_scope", "too_many_requests", "database_unavailable")
+#: Whoever has a key is told of parameters that nobody knows, also where there are none.
+WITH_KEY = (
+    "missing_key", "wrong_key", "missing_scope", "too_many_requests", "database_unavailable", "invalid_request",
+)  # fmt: skip
 #: Where a parameter stands and its name -> what becomes of one that leads nowhere.
 BY_PARAMETER = {
     ("path", "pipeline"): ("pipeline_not_found", "invalid_pipeline"),
@@ -40,10 +43,7 @@ def _problems(operation: dict[str, Any], method: str, path: str, place: Place) -
         yield from WITH_KEY
         if "/api_keys" not in path:  # all others stand behind NATS
             yield "service_unavailable"
-    parameters = operation.get("parameters", [])
-    if parameters:
-        yield "invalid_request"
-    for parameter in parameters:
+    for parameter in operation.get("parameters", []):
         yield from BY_PARAMETER.get((parameter["in"], parameter["name"]), ())
     if method in ("post", "put", "patch"):
         yield "unsupported_media_type"
