@@ -43,7 +43,7 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
 	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 2 --dist loadfile
-	@$(BIN)/pytest tests/faults -m "not long"
+	@$(BIN)/pytest tests/faults -m "not long" -o faulthandler_timeout=600
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
@@ -83,7 +83,7 @@ sbom: $(READY) ## Write dist/pipewright.cdx.json: what is in the image, as Cyclo
 .PHONY: faults
 faults: $(READY) ## Load while everything is killed, frozen, cut, filled and flooded; then every promise is checked (half an hour; with ARGUMENTS one trial of five minutes)
 	@$(BIN)/python -m tests.faults $(ARGUMENTS)
-	@[ -n "$(ARGUMENTS)" ] || $(BIN)/pytest tests/faults tests/e2e/test_large_runs.py -m "long" -rs -s
+	@[ -n "$(ARGUMENTS)" ] || $(BIN)/pytest tests/faults -m long -o faulthandler_timeout=1200 -rs -s
 
 .PHONY: soak
 soak: $(READY) ## Half an hour of steady load: memory, descriptors, connections and tasks of every process, and their slopes
@@ -94,8 +94,8 @@ simulate: $(READY) ## Thousands of seeds of the simulator, which kills between a
 	@$(BIN)/python -m tests.simulator $(ARGUMENTS)
 
 .PHONY: bench
-bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSON lines
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure the floor and the workloads W1 to W7, or some (ARGUMENTS='W3 W5'); a table and JSON lines
+	@$(BIN)/python -m tests.bench $(ARGUMENTS)
 
 .PHONY: lock
 lock: ## Write the lock files anew from pyproject.toml (needs uv)

@@ -19,7 +19,7 @@ from tests.ports import free_port
 @asynccontextmanager
 async def postgres_server(folder: Path) -> AsyncIterator[LocalState]:
     state = LocalState(postgres_port=free_port())
-    async with _running(prepare_postgres(state, folder), state.postgres_port):
+    async with running(prepare_postgres(state, folder), state.postgres_port):
         yield state
 
 
@@ -30,7 +30,7 @@ async def nats_server(folder: Path, max_payload: str = "1MB") -> AsyncIterator[s
     command = prepare_nats(state, folder)
     configuration = Path(command[2])
     configuration.write_text(configuration.read_text().replace("max_payload: 1MB", f"max_payload: {max_payload}"))
-    async with _running(command, state.nats_port):
+    async with running(command, state.nats_port):
         yield state.nats_url
 
 
@@ -42,12 +42,12 @@ async def monitored_nats_server(folder: Path, *, is_synced: bool) -> AsyncIterat
     configuration = Path(command[2])
     if not is_synced:
         configuration.write_text(configuration.read_text().replace("sync_interval: always", "sync_interval: 2m"))
-    async with _running(command, state.nats_port):
+    async with running(command, state.nats_port):
         yield state.nats_url, f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager
-async def _running(command: list[str], port: int) -> AsyncIterator[None]:
+async def running(command: list[str], port: int) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from services.cli.nats_users import API, CORE, User, users
+from services.cli.nats_users import API, CORE, SYSTEM, User, users
 from services.executors.registry import BUILT_IN, with_internal
+from shared.bus.durability import SERVERS
 
 #: A process of its own for each type that comes with Pipewright.
 EXECUTORS: Mapping[str, Sequence[str]] = {node_type: with_internal([node_type]) for node_type in BUILT_IN}
@@ -25,7 +26,7 @@ def users_conf(executors: Mapping[str, Sequence[str]] = EXECUTORS) -> str:
     accounts: dict[str, list[User]] = defaultdict(list)
     for user in known:
         accounts[user.account].append(user)
-    lines = [_HEAD.rstrip(), "accounts {"]
+    lines = [_HEAD.rstrip(), f"system_account: {SYSTEM}", "accounts {", *_system()]
     for account, members in accounts.items():
         lines.append(f"  {account} {{")
         lines += _core(known) if account == CORE else _imports(members)
@@ -34,6 +35,13 @@ def users_conf(executors: Mapping[str, Sequence[str]] = EXECUTORS) -> str:
             lines += _user(user)
         lines += ["    ]", "  }"]
     return "\n".join([*lines, "}", ""])
+
+
+def _system() -> Iterator[str]:
+    """Nobody uses it; it tells the account of the streams how its servers keep them."""
+    yield f"  {SYSTEM} {{"
+    yield f'    exports: [ {{ service: "{SERVERS}", accounts: [{CORE}], response_type: stream }} ]'
+    yield "  }"
 
 
 def _core(known: Iterable[User]) -> Iterator[str]:
@@ -47,6 +55,7 @@ def _core(known: Iterable[User]) -> Iterator[str]:
             for subject in _heard(user):
                 streams[subject].append(user.account)
     yield "    jetstream: enabled"
+    yield f'    imports: [ {{ service: {{ account: {SYSTEM}, subject: "{SERVERS}" }} }} ]'
     yield "    exports: ["
     for subject, importers in sorted(services.items()):
         answers = ", response_type: stream" if subject.startswith(_MANY_ANSWERS) else ""

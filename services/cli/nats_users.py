@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 from services.cli.channels import CHANNELS, Channel
 from shared.bus.address import inbox_prefix
+from shared.bus.durability import SERVERS
 from shared.contracts import subjects
 
 #: The account of the streams.
 CORE = "PIPEWRIGHT"
+#: The account in which servers talk of themselves.
+SYSTEM = "SYS"
 CLIENT = "internal-client"
 #: Node types that tell text as it comes.
 TELLS_TOKENS = frozenset({"llm"})
@@ -154,6 +157,8 @@ def _coordinator() -> list[str]:
         *(f"{API}.STREAM.MSG.GET.{stream}" for stream in (subjects.NODE_WORK, subjects.NODE_RESULTS)),
         *_watch(_NODE_TYPES),
         f"{API}.STREAM.INFO.{_ENDED_RUNS}",
+        f"{API}.STREAM.INFO.{subjects.RUN_REQUESTS}",
+        SERVERS,
         subjects.ALL_ENDED_RUNS,
     ]
 

@@ -29,6 +29,7 @@ from services.coordinator.webhook_handlers import WebhookHandlers
 from services.coordinator.webhooks import Webhooks
 from services.coordinator.windows import Windows
 from shared.bus.connection import Bus
+from shared.bus.durability import warn_of_durability
 from shared.bus.publish import Publisher
 from shared.bus.pull import Pull
 from shared.bus.rpc import Rpc
@@ -88,7 +89,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     await windows.read()
     endless: list[Coroutine[Any, Any, None]] = [
         windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run(),
-        webhooks.run(),
+        webhooks.run(), warn_of_durability(client),
     ]  # fmt: skip
     if settings.retention_days:
         endless.append(Retention(pool, timedelta(days=settings.retention_days)).run())

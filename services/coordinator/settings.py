@@ -24,11 +24,11 @@ class CoordinatorSettings(DatabaseSettings):
         examples=["256"],
     )
     lease_s: float = Field(
-        default=30.0,
+        default=20.0,
         ge=5,
         le=3600,
         description="Seconds; a worker that is silent for so long has died",
-        examples=["30"],
+        examples=["20"],
     )
     sweep_s: float = Field(
         default=2.0, gt=0, le=60, description="Seconds between two sweeps of the reconciler", examples=["2"]

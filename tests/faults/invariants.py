@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from shared.contracts.states import AttemptOutcome, RunStatus
 from tests.faults.extra import Extra
-from tests.faults.load import Started
+from tests.faults.load import PLAIN, Started
 from tests.faults.on_messages import FORGED
 from tests.faults.standstill import moment_of, now
 from tests.faults.system import System
@@ -43,6 +44,10 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
     forged: list[str] = field(default_factory=list)
+    #: Asked for once, in one message, and there twice.
+    asked_once: list[str] = field(default_factory=list)
+    #: Requests without an id.
+    plain: int = 0
     bad_answers: list[str] = field(default_factory=list)
     keys_with_two_runs: list[str] = field(default_factory=list)
     #: Keys with which a run was asked for twice.
@@ -55,7 +60,7 @@ class Findings:
     def broken(self) -> dict[str, list[str]]:
         names = (
             "lost", "stuck", "doubled", "changed_after_end", "unrecorded", "too_early", "begun_after_cancel", "wrong",
-            "unasked", "forged", "bad_answers", "keys_with_two_runs",
+            "unasked", "forged", "bad_answers", "asked_once", "keys_with_two_runs",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
@@ -80,6 +85,7 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
             findings.stuck.append(f"{run_id} ({run['pipeline_slug']}) is {run['status']}")
         _check_nodes(findings, rows, run_id)
         _check_changes(findings, rows, run_id)
+    _find_plain(findings, rows, started)
     asked, slugs = {str(one.run_id) for one in started}, {one.shape.slug for one in started}
     for run_id, run in rows.runs.items():
         if run_id not in asked and run["idempotency_key"] is None and run["pipeline_slug"] in slugs:
@@ -145,6 +151,20 @@ def _check_changes(findings: Findings, rows: Rows, run_id: str) -> None:
     findings.doubled += [f"{run_id}/{key}: attempt {n} settled {c} times" for (key, n), c in settled.items() if c > 1]
 
 
+def _find_plain(findings: Findings, rows: Rows, started: Sequence[Started]) -> None:
+    """Give those that had no id the one of their run, of which there is one alone."""
+    found: dict[tuple[str, Any], list[str]] = defaultdict(list)
+    for run_id, run in rows.runs.items():
+        found[run["pipeline_slug"], run["input"].get("number")].append(run_id)
+    for one in started:
+        if one.way == PLAIN:
+            run_ids = found[one.shape.slug, one.number]
+            if len(run_ids) > 1:
+                findings.asked_once.append(f"{one.shape.slug} number {one.number}: {run_ids}")
+            one.run_id = UUID(run_ids[0]) if run_ids else one.run_id
+            findings.plain += 1
+
+
 def _check_started(findings: Findings, rows: Rows, one: Started) -> None:
     findings.bad_answers += [one.bad_answer] if one.bad_answer is not None else []
     if one.acknowledged_at is None:
@@ -158,6 +178,7 @@ def _check_started(findings: Findings, rows: Rows, one: Started) -> None:
         return
     if one.cancel_asked_at is not None and one.cancelled_at is not None:
         findings.cancel_s.append(one.cancelled_at - one.cancel_asked_at)
+    # One that nobody has cancelled completes.
     if run["status"] != one.shape.ends and not (one.shape.is_cancelled and one.cancelled_at is None):
         findings.wrong.append(f"{one.run_id} ({one.shape.slug}) is {run['status']}: {run['error']}")
     elif run["status"] == RunStatus.COMPLETED and one.shape.output is not None:

@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
 from uuid import UUID
 
 import httpx
+import nats.errors
+import nats.js.errors
+import orjson
+import psycopg
 
 from shared.client import PipewrightClient
 from shared.clock import new_id
+from shared.contracts import subjects
 from shared.errors import ServiceError
 from tests.faults.poison import victim
 from tests.faults.shapes import Shape, shapes
 from tests.faults.system import System
 from tests.stack import API_KEY
 
+#: Through the stream, and without an id: nobody knows the run's before it is there.
+PLAIN = "plain"
+#: Runs; a machine that can carry the load has half as many at the most.
+MOST_GOING_ON = 80
 #: Waits of a client that was not answered.
 AGAIN_S = 0.5
 #: A client that was never answered gives up; nothing was promised to it.
@@ -59,22 +68,36 @@ class Load:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._going_on = 0
         self._gateways = cycle([self.system.stack.gateway, *self.system.more_gateways])
 
     async def run(self, rate: float, is_over: Callable[[], bool]) -> None:
-        """Open loop: nobody waits for anybody. Returns when it is over and all have been answered."""
-        begun = time.monotonic()
-        count = 0
+        """Nobody waits for anybody, as long as the machine can carry it. Returns when it is over and all are answered.
+
+        Where it cannot, fewer begin: with too much going on, what stands still would only tell how long the queue is.
+        """
+        counting = asyncio.create_task(self._keep_counting())
         while not is_over():
-            while count < (time.monotonic() - begun) * rate:
-                self._begin(count)
-                count += 1
+            if self._going_on < MOST_GOING_ON:
+                self._begin(len(self.started))
             await asyncio.sleep(1 / rate)
+        counting.cancel()
         await asyncio.gather(*self._tasks)
+
+    async def _keep_counting(self) -> None:
+        """How many runs go on, as far as Postgres tells."""
+        while True:
+            with suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(2):
+                    [row] = await self.system.query(
+                        "SELECT count(*) AS runs FROM runs.pipeline_runs WHERE finished_at IS NULL"
+                    )
+                    self._going_on = row["runs"]
+            await asyncio.sleep(0.5)
 
     def _begin(self, number: int) -> None:
         [shape] = self.random.choices(self.shapes, [shape.weight for shape in self.shapes])
-        way = self.random.choice(["rest", "rest twice", "reply", "stream"])
+        way = self.random.choice(["rest", "rest twice", "reply", "stream", PLAIN])
         started = Started(number, shape, new_id(), way)
         self.started.append(started)
         part = self.random.uniform(0.02, 1)
@@ -89,16 +112,20 @@ class Load:
             started.bad_answer = str(error)
 
     async def _drive(self, started: Started, part: float) -> None:
-        ask = {"rest": self._rest, "rest twice": self._rest, "reply": self._reply, "stream": self._stream}[started.way]
-        if not await _until_answered(lambda: ask(started)):
+        if started.way == PLAIN:
+            is_answered = await self._plain(started)
+        else:
+            ways = {"rest": self._rest, "rest twice": self._rest, "reply": self._reply, "stream": self._stream}
+            is_answered = await _until_answered(lambda: ways[started.way](started))
+        if not is_answered:
             return
         started.acknowledged_at = time.monotonic()
         if started.way == "rest twice":
             first = started.run_id
-            await _until_answered(lambda: ask(started))
+            await _until_answered(lambda: self._rest(started))
             started.twins.append(started.run_id)
             started.run_id = first
-        if started.shape.is_cancelled:
+        if started.shape.is_cancelled and started.way != PLAIN:
             await asyncio.sleep(part * started.shape.cancelled_within_s)
             await _until_answered(lambda: self._cancel(started))
 
@@ -123,6 +150,16 @@ class Load:
     async def _stream(self, started: Started) -> None:
         async with self.system.stream_gate.passing():
             await self.client.request_run(started.shape.slug, {"number": started.number}, run_id=started.run_id)
+
+    async def _plain(self, started: Started) -> bool:
+        """Without an id, so that asking again would be another run: once, whatever becomes of it."""
+        body = orjson.dumps({"pipeline": started.shape.slug, "input": {"number": started.number}})
+        async with self.system.stream_gate.passing():
+            try:
+                await self.client.nats.jetstream().publish(subjects.RUN_REQUEST, body, stream=subjects.RUN_REQUESTS)
+            except (nats.errors.Error, nats.js.errors.Error):
+                return False
+        return True
 
     async def _cancel(self, started: Started) -> None:
         started.cancel_asked_at = started.cancel_asked_at or time.monotonic()

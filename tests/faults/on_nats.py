@@ -86,7 +86,7 @@ async def delete_stream(nemesis: Nemesis) -> None:
 
 
 async def delete_consumer(nemesis: Nemesis) -> None:
-    """What was delivered and is not acknowledged is delivered again to the next one."""
+    """Nobody makes it anew by hand. What was delivered and is not acknowledged is delivered again to the next one."""
     nemesis.hits(*CALLERS)
     jetstream = nemesis.client.jetstream()
     stream = nemesis.random.choice(QUEUES)
@@ -94,7 +94,6 @@ async def delete_consumer(nemesis: Nemesis) -> None:
     if names:
         with suppress(*ABSENT):
             await jetstream.delete_consumer(stream, nemesis.random.choice(names))
-    await make_topology(nemesis.system.nats_url)
 
 
 async def delete_buckets(nemesis: Nemesis) -> None:

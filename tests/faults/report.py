@@ -32,6 +32,7 @@ def as_text(trial: Trial) -> str:
         f"not asked for       {len(found.unasked)} of {found.runs} runs",
         f"wrong end or output {len(found.wrong)} of {found.acknowledged} acknowledged",
         f"two runs a key      {len(found.keys_with_two_runs)} of {found.keys} keys that were used twice",
+        f"two runs a request  {len(found.asked_once)} of {found.plain} requests without an id",
         f"begun after cancel  {len(found.begun_after_cancel)} later than 1 s, {found.begun_in_grace} within it, "
         f"of {len(found.cancel_s)} cancels",
         f"time to cancelled   {_times(sorted(found.cancel_s))} cancels",
@@ -74,6 +75,7 @@ def as_json(trial: Trial) -> str:
                 "attempts": found.attempts,
                 "executions": found.executions,
                 "keys_used_twice": found.keys,
+                "requests_without_id": found.plain,
                 "cancels": len(found.cancel_s),
             },
             "broken": trial.broken(),

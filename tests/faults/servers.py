@@ -6,11 +6,13 @@ import asyncio
 import shutil
 import signal
 import subprocess
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import psycopg
 
 from services.cli.local.nats_server import prepare_nats
 from services.cli.local.postgres_server import prepare_postgres
@@ -27,14 +29,18 @@ class Server:
     port: int
     #: What a clean stop is: Postgres ends its sessions on SIGINT.
     stop_signal: int = signal.SIGINT
+    #: Of one that listens before it can do anything.
+    is_ready: Callable[[], Awaitable[bool]] | None = None
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Until it listens."""
+        """Until it listens, and is ready."""
         self.process = await asyncio.create_subprocess_exec(
             *self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         await eventually(lambda: is_listening(self.port), f"{Path(self.command[0]).name} on port {self.port}")
+        if self.is_ready is not None:
+            await eventually(self.is_ready, f"{Path(self.command[0]).name} ready", timeout_s=60)
 
     def signal(self, number: int) -> None:
         """To all its processes; those of Postgres have left its process group."""
@@ -77,7 +83,17 @@ class Servers:
     def __post_init__(self) -> None:
         #: By name; more than one is a cluster.
         self.nats_members = {"pipewright": Server(prepare_nats(self.state, self.folder), self.state.nats_port)}
-        self.postgres = Server(prepare_postgres(self.state, self.folder), self.state.postgres_port)
+        command = prepare_postgres(self.state, self.folder)
+        self.postgres = Server(command, self.state.postgres_port, is_ready=self._takes_connections)
+
+    async def _takes_connections(self) -> bool:
+        """After a crash it listens and recovers first; to a database that every server has."""
+        url = self.state.database_url.removesuffix("/pipewright") + "/postgres"
+        try:
+            await (await psycopg.AsyncConnection.connect(url)).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     @property
     def nats(self) -> Server:

@@ -50,7 +50,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 async def test_a_full_disk_of_nats_breaks_no_promise(tmp_path: Path) -> None:
-    """Full for a while; then somebody makes room and starts NATS again, as the runbook says."""
+    """Full for a while; then somebody makes room and starts NATS again, as docs/operations.md says."""
     store = tmp_path / "nats" / "store"
 
     async def fill(nemesis: Nemesis) -> None:

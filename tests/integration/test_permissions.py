@@ -94,6 +94,8 @@ PUBLISH: dict[str, set[str]] = {
     "_INBOX_executor-llm.a": NOBODY,
     "_INBOX.a": NOBODY,
     "$SYS.REQ.SERVER.PING": NOBODY,
+    "$SYS.REQ.SERVER.PING.VARZ": {"coordinator"},
+    "$SYS.REQ.SERVER.PING.CONNZ": NOBODY,
 }
 
 #: Subject -> who may subscribe to it.

@@ -7,6 +7,7 @@ import sysconfig
 from pathlib import Path
 
 from services.cli.local.state import LocalState, write_private
+from shared.bus.durability import SERVERS
 
 #: Every write is on disk before its acknowledgement, unless its stream says otherwise.
 CONFIGURATION = """\
@@ -18,8 +19,16 @@ jetstream {{
   sync_interval: always
   max_file_store: 20GB
 }}
-authorization {{
-  users: [ {{ user: pipewright, password: "{password}" }} ]
+system_account: SYS
+accounts {{
+  SYS {{
+    exports: [ {{ service: "{servers}", accounts: [PIPEWRIGHT], response_type: stream }} ]
+  }}
+  PIPEWRIGHT {{
+    jetstream: enabled
+    imports: [ {{ service: {{ account: SYS, subject: "{servers}" }} }} ]
+    users: [ {{ user: pipewright, password: "{password}" }} ]
+  }}
 }}
 """
 
@@ -43,7 +52,9 @@ def prepare_nats(state: LocalState, data_dir: Path) -> list[str]:
     """Write the configuration; returns the command that serves it."""
     folder = data_dir / "nats"
     folder.mkdir(parents=True, exist_ok=True)
-    configuration = CONFIGURATION.format(port=state.nats_port, store=folder / "store", password=state.nats_password)
+    configuration = CONFIGURATION.format(
+        port=state.nats_port, store=folder / "store", password=state.nats_password, servers=SERVERS
+    )
     path = folder / "nats.conf"
     write_private(path, configuration.encode())
     return [find_nats_server(), "-c", str(path)]

@@ -23,6 +23,8 @@ from shared.contracts.problems import Problem
 
 #: What may be asked for without a key.
 OPEN = frozenset({"health", "ready", "version"})
+#: Bodies that can be changed in part.
+CHANGED = ("PipelineDocument", "NodeDocument")
 #: Answers that have a revision.
 WITH_ETAG = frozenset({"Pipeline", "NodeView", "EdgeView"})
 EXAMPLE = "#/components/examples/{name}"
@@ -85,6 +87,11 @@ def _own_schemas() -> dict[str, Any]:
         template = SENT.replace("Input", suffix)
         _, defined = models_json_schema([(model, mode) for model in models], ref_template=template)  # type: ignore[misc]
         found |= {f"{name}-{suffix}": schema for name, schema in defined["$defs"].items()}
+    for name in CHANGED:
+        found[f"{name}-Changes"] = {
+            **{key: value for key, value in found[f"{name}-Input"].items() if key not in ("required", "title")},
+            "description": "What changes, as a JSON Merge Patch (RFC 7396); null takes a field away.",
+        }
     found["Problem-Input"]["properties"]["type"]["examples"] = sorted(EXAMPLES)
     return found
 

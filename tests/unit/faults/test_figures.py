@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from pydantic import SecretStr
+
+from services.coordinator.settings import CoordinatorSettings
 from tests.faults.extra import Done, Extra, explain
 from tests.faults.standstill import calm
+from tests.faults.trial import MOST_STANDSTILL_S
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -55,3 +59,10 @@ def test_the_latest_of_several_faults_explains_an_execution() -> None:
 
     assert explain([Extra("node", at(4), at(20))], done)[0] == {"second": 1}
     assert explain([Extra("node", at(4), at(20))] * 2, done)[0] == {"first": 1, "second": 1}
+
+
+def test_work_whose_worker_and_message_are_gone_goes_on_within_the_promised_time() -> None:
+    """Then nothing but its lease tells of it; a sweep finds it over, and a retry may wait a second."""
+    settings = CoordinatorSettings(secret=SecretStr("x" * 32))
+
+    assert settings.lease_s + 2 * settings.sweep_s + 1 < MOST_STANDSTILL_S

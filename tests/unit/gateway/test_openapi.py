@@ -41,6 +41,7 @@ CONFLICTS = {
     "create_pipeline": {"slug_taken", "another_body"},
     "apply_pipeline": {"pipeline_archived"},
     "update_pipeline": {"slug_taken"},
+    "patch_pipeline": {"slug_taken"},
     "publish_pipeline": {"pipeline_archived"},
     "archive_pipeline": {"pipeline_not_published"},
     "publish_version": {"pipeline_archived"},
