@@ -94,8 +94,8 @@ simulate: $(READY) ## Thousands of seeds of the simulator, which kills between a
 	@$(BIN)/python -m tests.simulator $(ARGUMENTS)
 
 .PHONY: bench
-bench: $(READY) ## Measure the floor and the workloads W1 to W7; a table and JSON lines
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## Measure the floor and the workloads W1 to W7, or some (ARGUMENTS='W3 W5'); a table and JSON lines
+	@$(BIN)/python -m tests.bench $(ARGUMENTS)
 
 .PHONY: lock
 lock: ## Write the lock files anew from pyproject.toml (needs uv)

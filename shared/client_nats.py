@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 from nats.aio.client import Client
@@ -12,15 +13,12 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel
 
 from shared.bus.address import connect_once
-from shared.bus.rpc import Reply, Rpc
+from shared.bus.rpc import Rpc
 from shared.bus.run_requests import publish_run_request, start_run
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
-from shared.contracts.runs import Run, RunEvent, RunGet, RunRequested, RunStarted
+from shared.contracts.runs import SILENCE_S, Run, RunEvent, RunGet, RunRequested, RunStarted
 from shared.errors import UnavailableError
-
-#: After so much silence the run is read again, in case an event was lost.
-SILENCE_S = 5.0
 
 
 @asynccontextmanager
@@ -43,8 +41,8 @@ class NatsTransport:
         self._jetstream = client.jetstream(timeout=5)
         self._rpc = Rpc(client, Transfers(self._jetstream))
 
-    async def call(self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float) -> Reply:
-        return await self._rpc.call(subject, request, reply, timeout_s)
+    async def call(self, subject: str, request: BaseModel, timeout_s: float) -> Any:
+        return await self._rpc.call_raw(subject, request, timeout_s)
 
     async def start(self, request: RunRequested) -> RunStarted:
         """The stream takes the request when no coordinator answers: the run is `pending` then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,50 +12,25 @@ import httpx
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from shared.bus.rpc import Reply
+from shared.client_routes import RestRequest, rest_request
 from shared.contracts import subjects
 from shared.contracts.problems import Problem
+from shared.contracts.rest import path_to
 from shared.contracts.runs import Run, RunEvent, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
 from shared.errors import ServiceError, UnavailableError, reported
 
-#: Subject -> method and route. Fields named in the route go there; of a GET the others are the query, of all else
-#: the body: `document`, `node` or `edge` where there is one.
-ROUTES = {
-    subjects.RUNS_GET: ("GET", "/pipeline_runs/{run_id}"),
-    subjects.RUNS_LIST: ("GET", "/pipeline_runs"),
-    subjects.RUNS_CANCEL: ("POST", "/pipeline_runs/{run_id}/cancel"),
-    subjects.RUNS_RELEASE: ("POST", "/pipeline_runs/{run_id}/start"),
-    subjects.RUNS_RETRY: ("POST", "/pipeline_runs/{run_id}/retry"),
-    subjects.RUNS_AUDIT: ("GET", "/pipeline_runs/{run_id}/audit"),
-    subjects.NODE_RESULTS_LIST: ("GET", "/pipeline_runs/{run_id}/node_results"),
-    subjects.NODE_RESULTS_GET: ("GET", "/pipeline_runs/{run_id}/node_results/{node_key}"),
-    subjects.PIPELINES_APPLY: ("POST", "/pipelines/apply"),
-    subjects.PIPELINES_VALIDATE: ("POST", "/pipelines/validate"),
-    subjects.PIPELINES_LIST: ("GET", "/pipelines"),
-    subjects.PIPELINES_GET: ("GET", "/pipelines/{pipeline}"),
-    subjects.PIPELINES_DELETE: ("DELETE", "/pipelines/{pipeline}"),
-    subjects.PIPELINES_PUBLISH: ("POST", "/pipelines/{pipeline}/publish"),
-    subjects.PIPELINES_ARCHIVE: ("POST", "/pipelines/{pipeline}/archive"),
-    subjects.PIPELINES_EXPORT: ("GET", "/pipelines/{pipeline}/export"),
-    subjects.VERSIONS_LIST: ("GET", "/pipelines/{pipeline}/versions"),
-    subjects.VERSIONS_READ: ("GET", "/pipelines/{pipeline}/versions/{number}"),
-    subjects.VERSIONS_PUBLISH: ("POST", "/pipelines/{pipeline}/versions/{number}/publish"),
-    subjects.VERSIONS_COMPARE: ("GET", "/pipelines/{pipeline}/versions/{number}/difference"),
-    subjects.NODE_TYPES_LIST: ("GET", "/node_types"),
-}
-#: Fields that have another name, or another form, in the query or the body.
-RENAMED = {"other": "to", "new_run_id": "run_id"}
-#: The gateway knows who asks by the key.
-LEFT_OUT = frozenset({"actor", "if_revision", "include_node_results"})
+#: Before a stream that was cut is taken up again; doubled each time, so that a gateway which is away is left alone.
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 5.0
 
 
 @asynccontextmanager
 async def connect_rest(url: str, api_key: str | None) -> AsyncIterator[RestTransport]:
-    """`url` is the gateway's, without `/api/v3`."""
+    """`url` is the gateway's alone."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    base = f"{url.rstrip('/')}/api/v3"
-    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=httpx.Timeout(60.0, connect=5.0)) as client:
+    timeout = httpx.Timeout(60.0, connect=5.0)
+    async with httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers, timeout=timeout) as client:
         yield RestTransport(client)
 
 
@@ -64,24 +40,13 @@ class RestTransport:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def call(self, subject: str, request: BaseModel, reply: type[Reply], timeout_s: float) -> Reply:
-        method, route = ROUTES[subject]
-        fields = request.model_dump(mode="json", exclude_none=True)
-        query: dict[str, Any] = {"include": "node_results"} if fields.get("include_node_results") else {}
-        rest = {RENAMED.get(name, name): value for name, value in fields.items()
-                if f"{{{name}}}" not in route and name not in LEFT_OUT}  # fmt: skip
-        path = route.format(**{name: fields.get(name) for name in fields})
-        if method == "GET":
-            return reply.model_validate(await self._send(method, path, query | rest, None, timeout_s))
-        body = rest.pop("document", rest)
-        answer = await self._send(method, path, query | (rest if body is not rest else {}), body, timeout_s)
-        if method == "DELETE":
-            return reply.model_construct(slug=fields.get("pipeline"))
-        return reply.model_validate(answer)
+    async def call(self, subject: str, request: BaseModel, timeout_s: float) -> Any:
+        """None where the answer has no body."""
+        return await self.send(rest_request(subject, request.model_dump(mode="json", exclude_none=True)), timeout_s)
 
     async def start(self, request: RunRequested) -> RunStarted:
-        body = request.model_dump(mode="json", exclude_none=True, exclude={"pipeline", "traceparent"})
-        run = await self._send("POST", f"/pipelines/{request.pipeline}/execute", {}, body, 30.0)
+        fields = request.model_dump(mode="json", exclude_none=True, exclude={"traceparent"})
+        run = await self.send(rest_request(subjects.RUNS_START, fields), 30.0)
         return RunStarted(run_id=run["id"], status=run["status"])
 
     async def request(self, request: RunRequested) -> RunStarted:
@@ -89,41 +54,60 @@ class RestTransport:
         return await self.start(request)
 
     async def events(self, run_id: UUID) -> AsyncGenerator[Run | RunEvent, None]:
-        """A stream that is cut is taken up again where it was."""
+        """A stream that is cut is taken up again where it was, and waited for while the gateway is away."""
         last: str | None = None
+        pause_s = FIRST_PAUSE_S
+        is_known = False
         while True:
-            headers = {"last-event-id": last} if last is not None else {}
             try:
-                async with self._client.stream(
-                    "GET", f"/pipeline_runs/{run_id}/events", headers=headers, timeout=httpx.Timeout(30.0)
-                ) as response:
-                    if response.status_code >= 400:
-                        raise _refusal(response.status_code, await response.aread())
-                    async for kind, number, data in _read(response.aiter_lines()):
-                        last = number or last
-                        step: Run | RunEvent = (
-                            RunEvent.model_validate_json(data) if kind == "change" else Run.model_validate_json(data)
-                        )
-                        yield step
-                        if RunStatus(step.status).is_final:
-                            return
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout):
-                continue
+                async for number, step in self._stream(run_id, last):
+                    is_known, last, pause_s = True, number or last, FIRST_PAUSE_S
+                    yield step
+                    if RunStatus(step.status).is_final:
+                        return
+            except UnavailableError:
+                if not is_known:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def _send(self, method: str, path: str, query: dict[str, Any], body: Any, timeout_s: float) -> Any:
-        content = orjson.dumps(body) if body is not None else None
+    async def _stream(self, run_id: UUID, last: str | None) -> AsyncIterator[tuple[str | None, Run | RunEvent]]:
+        """Until it is cut; raises UnavailableError when that was by trouble."""
+        headers = {"last-event-id": last} if last is not None else {}
+        path = path_to("pipeline_runs", run_id, "events")
+        try:
+            async with self._client.stream("GET", path, headers=headers, timeout=httpx.Timeout(30.0)) as response:
+                if response.status_code >= 400:
+                    raise _refusal(response.status_code, await response.aread())
+                async for kind, number, data in _read(response.aiter_lines()):
+                    model = RunEvent if kind == "change" else Run
+                    yield number, model.model_validate_json(data)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _away(error) from error
+
+    async def send(self, request: RestRequest, timeout_s: float = 30.0) -> Any:
+        content = orjson.dumps(request.body) if request.body is not None else None
         try:
             response = await self._client.request(
-                method, path, params=query, content=content, timeout=httpx.Timeout(timeout_s, connect=5.0)
+                request.method,
+                request.path,
+                params=request.query,
+                content=content,
+                headers=request.headers,
+                timeout=httpx.Timeout(timeout_s, connect=5.0),
             )
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise UnavailableError(
-                "gateway_unavailable",
-                f"The gateway does not answer: {str(error) or type(error).__name__}. Is its address right?",
-            ) from error
-        if response.status_code >= 400:
+            raise _away(error) from error
+        if response.status_code >= 300:
             raise _refusal(response.status_code, response.content)
         return orjson.loads(response.content) if response.content else None
+
+
+def _away(error: Exception) -> UnavailableError:
+    return UnavailableError(
+        "gateway_unavailable",
+        f"The gateway does not answer: {str(error) or type(error).__name__}. Is its address right?",
+    )
 
 
 async def _read(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str | None, str]]:
@@ -146,5 +130,10 @@ def _refusal(status: int, body: bytes) -> ServiceError:
     except ValidationError:
         text = body[:200].decode(errors="replace")
         return reported(
-            Problem(type="http_error", title="Refused", status=status, detail=f"The gateway answered {status}: {text}")
+            Problem(
+                type="http_error",
+                title="Refused",
+                status=max(400, status),
+                detail=f"The gateway answered {status}: {text}",
+            )
         )

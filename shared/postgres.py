@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import select
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from shared.errors import InvalidError
+from shared.errors import InvalidError, UnavailableError
 
 #: What a service uses: rows come as dictionaries.
 Connection = psycopg.AsyncConnection[dict[str, Any]]
@@ -42,6 +43,11 @@ def unstorable(error: psycopg.DataError) -> InvalidError:
     """What is told whoever asked for something with a value that Postgres cannot take, such as U+0000."""
     reason = str(error).splitlines()[0]
     return InvalidError("unstorable_value", f"A value of the request cannot be stored or looked for: {reason}.")
+
+
+def direction_of(order: str) -> tuple[str, str]:
+    """How an item follows another one in this order, and how SQL sorts by it; a minus stands for descending."""
+    return ("<", "DESC") if order.startswith("-") else (">", "ASC")
 
 
 async def _configure(connection: Connection) -> None:
@@ -87,6 +93,22 @@ def make_pool(database_url: str, application: str, size: int = 4, *, prepares_it
         timeout=10,
         open=False,
     )
+
+
+@asynccontextmanager
+async def connection_for(pool: Pool, what: str = "The database is not available now.") -> AsyncIterator[Connection]:
+    """A connection for an answer, whose troubles are told: `what` when Postgres is away, or what cannot be stored."""
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except psycopg.DataError as error:
+        raise unstorable(error) from error
+    except psycopg.OperationalError as error:
+        raise database_unavailable(what) from error
+
+
+def database_unavailable(what: str) -> UnavailableError:
+    return UnavailableError("database_unavailable", f"{what} Try again in a few seconds.", retry_after_s=2.0)
 
 
 class MigrationError(Exception):

@@ -1,4 +1,4 @@
-"""What of JSON can be stored and passed on: Postgres knows no U+0000, and readers and writers stop at some depth."""
+"""What of JSON can be stored and passed on: not U+0000, not what is too deep for readers and writers or too large."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import orjson
 #: writers at about 250, so that what is deeper could be taken and never be handed on.
 DEPTH_LIMIT = 100
 TOO_DEEP = f"more than {DEPTH_LIMIT} lists and objects inside each other"
+
+#: The most that the output of a node may have, in bytes.
+OUTPUT_LIMIT = 16 * 1024 * 1024
+#: What of it travels inside a message and lies in its row; more goes through `transfers`, and into `runs.payloads`.
+INLINE_LIMIT = 256 * 1024
 
 #: U+0000 as JSON writes it: `\u0000` behind an even number of backslashes.
 _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

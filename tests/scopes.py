@@ -10,7 +10,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from services.gateway import routes as routers
-from services.gateway.access import Needs, Scope
+from services.gateway.access import Needs
+from shared.contracts.api_keys import Scope
 from shared.contracts.rest import PREFIX
 
 

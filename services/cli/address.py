@@ -57,12 +57,20 @@ def _check(field: str, read: Callable[[str], object], url: str) -> None:
         raise fail(describe(DatabaseSettings, field, str(error)), EXIT_USAGE) from error
 
 
+def _gateway_url() -> str | None:
+    url = os.environ.get("PIPEWRIGHT_URL") or None
+    if url is not None and not url.startswith(("http://", "https://")):
+        example = "Example: PIPEWRIGHT_URL=https://pipewright.example.com"
+        raise fail(f"PIPEWRIGHT_URL: does not begin with http:// or https://. {example}", EXIT_USAGE)
+    return url
+
+
 def with_client(data_dir: Path | None, use: Callable[[PipewrightClient], Awaitable[Value]]) -> Value:
     """Connect, use the client, close; what goes wrong is told in words.
 
     Over REST when `PIPEWRIGHT_URL` is set, with `PIPEWRIGHT_API_KEY`; else over NATS.
     """
-    url = os.environ.get("PIPEWRIGHT_URL") or nats_url_of(data_dir_of(data_dir))
+    url = _gateway_url() or nats_url_of(data_dir_of(data_dir))
 
     async def main() -> Value:
         async with PipewrightClient.connect(url, os.environ.get("PIPEWRIGHT_API_KEY")) as client:

@@ -34,6 +34,8 @@ EXIT_USAGE = 2
 EXIT_CANCELLED = 3
 EXIT_REFUSED = 4
 EXIT_UNAVAILABLE = 5
+#: As shells say it of a command that Ctrl-C ended.
+EXIT_INTERRUPTED = 130
 
 COLOURS = {
     "completed": "green",
@@ -99,7 +101,7 @@ def told(main: Coroutine[Any, Any, Value], run: Callable[[Coroutine[Any, Any, Va
     except ServiceError as error:
         raise refused(error) from error
     except KeyboardInterrupt as error:
-        raise SystemExit(130) from error
+        raise SystemExit(EXIT_INTERRUPTED) from error
 
 
 def refused(error: ServiceError) -> SystemExit:

@@ -31,6 +31,10 @@ class StartError(Exception):
     """A process ended before it was ready; the message names it and its log."""
 
 
+class StoppedError(Exception):
+    """A signal asked to stop before all was ready."""
+
+
 @dataclass
 class Child:
     """A part, and the process that is it now."""
@@ -80,11 +84,11 @@ class Supervisor:
         child.restart_at = None
 
     def wait_until_ready(self, timeout_s: float = 60.0) -> None:
-        """Raises StartError when a process ends first, or is not ready in time."""
+        """Raises StartError when a process ends first, or is not ready in time, and StoppedError."""
         deadline = time.monotonic() + timeout_s
         while waiting := [child for child in self._children.values() if child.state != "running"]:
             if self._is_stopping:
-                return
+                raise StoppedError
             if time.monotonic() > deadline or any(child.restarts > 2 for child in waiting):
                 child = max(waiting, key=lambda found: found.restarts)
                 raise StartError(f"{child.part.name} did not start. Its log: {child.log}\n{_tail(child.log)}")
@@ -96,7 +100,7 @@ class Supervisor:
             self._turn(None)
 
     def run_step(self, name: str, body: Callable[[Callable[[], None]], None], environment: dict[str, str]) -> None:
-        """Run a step in a process of its own and wait for its end; raises StartError when it fails."""
+        """Run a step in a process of its own to its end; raises StartError when it fails, and StoppedError."""
         log = self._data_dir / "logs" / f"{name}.log"
         log.unlink(missing_ok=True)
         started = fork(log, environment, body)
@@ -104,8 +108,13 @@ class Supervisor:
             pid, status = os.waitpid(started.pid, os.WNOHANG)
             if pid:
                 break
+            if self._is_stopping:
+                # Tables and streams are made in transactions, and the examples are loaded again at the next start.
+                os.kill(started.pid, signal.SIGKILL)
             self._turn(0.02)
         os.close(started.ready_fd)
+        if self._is_stopping:
+            raise StoppedError
         if status:
             raise StartError(f"{name} failed.\n{_tail(log)}")
 

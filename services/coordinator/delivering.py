@@ -10,7 +10,6 @@ from shared.contracts.states import AttemptOutcome, DeliveryStatus
 
 #: Seconds between one attempt and the next; after the last attempt, some 20 hours on, it has failed.
 DELAYS_S = (5, 30, 120, 600, 3600, 6 * 3600, 12 * 3600)
-MOST_ATTEMPTS = len(DELAYS_S) + 1
 #: Each is lengthened by up to so much of itself, so that what failed together does not come again together.
 JITTER = 0.2
 #: The error of an answer that says: never again.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from shared.contracts.pipelines import CompiledNode, CompiledVersion
@@ -78,6 +79,12 @@ def build_graph(version: CompiledVersion) -> Graph:
         roots=tuple(key for key, edges in incoming.items() if not edges),
         with_error_edge=frozenset(edge.source for edge in version.edges if edge.branch == ERROR_BRANCH),
     )
+
+
+def chosen_branch(output: Mapping[str, Any] | None) -> str | None:
+    """The branch that a node chose by what it gave, if its type has branches."""
+    chosen = output.get("branch") if output else None
+    return chosen if isinstance(chosen, str) else None
 
 
 def is_live(edge: Edge, status: NodeStatus, chosen: str | None, has_error_edge: bool) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
 import nats.errors
 import nats.js.errors
-import psycopg
 
 from services.coordinator import views
 from services.coordinator.actions import RunActions
@@ -39,7 +38,7 @@ from shared.contracts.runs import (
 )
 from shared.contracts.states import RunStatus
 from shared.errors import NotFoundError, ServiceError, UnavailableError
-from shared.postgres import Connection, Pool, unstorable
+from shared.postgres import Connection, Pool, connection_for
 
 
 class RunHandlers:
@@ -192,21 +191,6 @@ class RunHandlers:
     async def _graph(self, connection: Connection, row: Mapping[str, Any]) -> Graph | None:
         return await self._versions.graph(connection, row["version_id"]) if row["version_id"] else None
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for an answer; when Postgres is away the caller is told so."""
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except psycopg.DataError as error:
-            raise unstorable(error) from error
-        except psycopg.OperationalError as error:
-            raise _no_database() from error
-
-
-def _no_database() -> UnavailableError:
-    return UnavailableError(
-        "database_unavailable",
-        "The database is not available now. Try again in a few seconds.",
-        retry_after_s=2.0,
-    )
+        return connection_for(self._pool)

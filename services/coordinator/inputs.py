@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.coordinator.graph import Graph, is_live
+from services.coordinator.graph import Graph, chosen_branch, is_live
 from shared.contracts.states import NodeStatus
 
 
@@ -20,8 +20,7 @@ class Ended:
 
     @property
     def branch(self) -> str | None:
-        chosen = self.output.get("branch") if self.output else None
-        return chosen if isinstance(chosen, str) else None
+        return chosen_branch(self.output)
 
 
 def needed_nodes(graph: Graph, key: str) -> Iterable[str]:

@@ -20,16 +20,12 @@ from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
 from shared.logging import get_logger
-from shared.storable import fault_of, may_be_unstorable
+from shared.storable import INLINE_LIMIT, OUTPUT_LIMIT, fault_of, may_be_unstorable
 
 log = get_logger(__name__)
 
 RESULT = TypeAdapter(NodeResult)
 
-#: What fits into a row; more goes to `runs.payloads`.
-INLINE_LIMIT = 256 * 1024
-#: The most that an output may have.
-OUTPUT_LIMIT = 16 * 1024 * 1024
 #: Outputs of one message that are read together; it may refer to hundreds of large ones.
 PART_BYTES = 16 * 1024 * 1024
 #: The code of a result that cannot be kept.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.coordinator.graph import Graph
+from services.coordinator.graph import Graph, chosen_branch
 from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
 
 #: A run's id as text, as it stands in every message; UUID objects would double the cost of each look-up.
@@ -80,6 +80,4 @@ class Outcome:
 
     @property
     def branch(self) -> str | None:
-        """The branch that the node chose, if its type has branches."""
-        chosen = self.output.get("branch") if self.output else None
-        return chosen if isinstance(chosen, str) else None
+        return chosen_branch(self.output)

@@ -9,6 +9,7 @@ from services.definition.catalogue import NodeTypes
 from services.definition.drafts import Drafts
 from services.definition.graph_handlers import GraphHandlers
 from services.definition.handlers import PipelineHandlers
+from services.definition.patching import PatchHandlers
 from services.definition.settings import DefinitionSettings
 from services.definition.version_handlers import VersionHandlers
 from shared.bus.connection import Bus
@@ -50,7 +51,7 @@ async def defining(bus: Bus, pool: Pool) -> AsyncIterator[None]:
     async with Tasks([watch.run()]):
         drafts = Drafts(pool, node_types)
         pipelines, graphs = PipelineHandlers(drafts, SystemClock()), GraphHandlers(drafts)
-        endpoints = pipelines.endpoints() | graphs.endpoints() | VersionHandlers(drafts).endpoints()
-        await rpc.serve(endpoints, queue="definition")
+        for handlers in (pipelines, graphs, PatchHandlers(pipelines, graphs), VersionHandlers(drafts)):
+            await rpc.serve(handlers.endpoints(), queue="definition")
         yield
         await rpc.drain()

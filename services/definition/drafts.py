@@ -8,16 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
-
 from services.definition import store
 from services.definition.catalogue import NodeTypes
 from services.definition.loose import all_findings
 from services.definition.validation import Catalogue, check, findings_of
 from shared.contracts.pipelines import Pipeline, PipelineDocument
 from shared.contracts.problems import FieldProblem
-from shared.errors import ChangedMeanwhileError, NotFoundError, UnavailableError
-from shared.postgres import Connection, Pool, unstorable
+from shared.errors import ChangedMeanwhileError, NotFoundError
+from shared.postgres import Connection, Pool, connection_for
 
 
 class Drafts:
@@ -30,17 +28,8 @@ class Drafts:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """All or nothing; trouble with the database becomes an answer in words."""
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                yield connection
-        except psycopg.DataError as error:
-            raise unstorable(error) from error
-        except psycopg.OperationalError as error:
-            raise UnavailableError(
-                "database_unavailable",
-                "The database is not available now. Try again in a few seconds.",
-                retry_after_s=2.0,
-            ) from error
+        async with connection_for(self._pool) as connection, connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:

@@ -76,7 +76,7 @@ class GraphHandlers:
     async def list_nodes(self, request: NodesList) -> NodePage:
         async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
-            rows = await graph_store.list_nodes(connection, found["id"], request.limit + 1, request.after)
+            rows = await graph_store.list_nodes(connection, found["id"], request)
         page = rows[: request.limit]
         return NodePage(
             nodes=[_node_view(found, row) for row in page],
@@ -129,7 +129,7 @@ class GraphHandlers:
     async def list_edges(self, request: EdgesList) -> EdgePage:
         async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
-            rows = await graph_store.list_edges(connection, found["id"], request.limit + 1, request.after)
+            rows = await graph_store.list_edges(connection, found["id"], request)
         page = [_edge_view(found, row) for row in rows[: request.limit]]
         return EdgePage(edges=page, next_after=page[-1].id if len(rows) > len(page) else None)
 

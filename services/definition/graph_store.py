@@ -5,8 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.definition.store import NODE_COLUMNS, Row
+from shared.contracts.edits import EdgesList, NodesList
 from shared.contracts.pipelines import EdgeDocument, NodeDocument
-from shared.postgres import Connection, as_json
+from shared.postgres import Connection, as_json, direction_of
 
 #: An edge's name, as `contracts.edits.edge_id` makes it.
 EDGE_ID = "concat_ws('.', source, target, branch)"
@@ -51,11 +52,13 @@ async def load_node(connection: Connection, pipeline_id: UUID, key: str) -> Row 
     return await cursor.fetchone()
 
 
-async def list_nodes(connection: Connection, pipeline_id: UUID, limit: int, after: str | None) -> list[Row]:
+async def list_nodes(connection: Connection, pipeline_id: UUID, wanted: NodesList) -> list[Row]:
+    """One page, and one more that tells of another page."""
+    follows, order = direction_of(wanted.sort)
     cursor = await connection.execute(
         f"SELECT {NODE_COLUMNS} FROM definition.nodes WHERE pipeline_id = %s "  # noqa: S608  # constant columns
-        "AND node_key > %s ORDER BY node_key LIMIT %s",
-        (pipeline_id, after or "", limit),
+        f"AND (%s::text IS NULL OR node_key {follows} %s) ORDER BY node_key {order} LIMIT %s",
+        (pipeline_id, wanted.after, wanted.after, wanted.limit + 1),
     )
     return await cursor.fetchall()
 
@@ -85,10 +88,12 @@ async def delete_edge(connection: Connection, pipeline_id: UUID, name: str) -> N
     )
 
 
-async def list_edges(connection: Connection, pipeline_id: UUID, limit: int, after: str | None) -> list[Row]:
+async def list_edges(connection: Connection, pipeline_id: UUID, wanted: EdgesList) -> list[Row]:
+    """One page, and one more that tells of another page."""
+    follows, order = direction_of(wanted.sort)
     cursor = await connection.execute(
-        f"SELECT source, target, branch FROM definition.edges WHERE pipeline_id = %s AND {EDGE_ID} > %s "  # noqa: S608
-        f"ORDER BY {EDGE_ID} LIMIT %s",
-        (pipeline_id, after or "", limit),
+        "SELECT source, target, branch FROM definition.edges WHERE pipeline_id = %s "  # noqa: S608  # constants
+        f"AND (%s::text IS NULL OR {EDGE_ID} {follows} %s) ORDER BY {EDGE_ID} {order} LIMIT %s",
+        (pipeline_id, wanted.after, wanted.after, wanted.limit + 1),
     )
     return await cursor.fetchall()

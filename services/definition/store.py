@@ -9,7 +9,8 @@ from uuid import UUID
 
 from shared.contracts.pipelines import CompiledVersion, PipelineDocument, PipelineList
 from shared.contracts.states import PipelineStatus
-from shared.postgres import Connection, as_json
+from shared.contracts.versions import VersionsList
+from shared.postgres import Connection, as_json, direction_of
 
 Row = dict[str, Any]
 
@@ -108,10 +109,11 @@ async def load_edges(connection: Connection, pipeline_id: UUID) -> list[Row]:
 
 async def list_pipelines(connection: Connection, wanted: PipelineList) -> list[Row]:
     """One page by slug, and one more that tells of another page."""
+    follows, order = direction_of(wanted.sort)
     cursor = await connection.execute(
         f"SELECT {PIPELINE_COLUMNS} FROM definition.pipelines "  # noqa: S608  # constant columns
         "WHERE (%(status)s::definition.pipeline_status IS NULL OR status = %(status)s) "
-        "AND (%(after)s::text IS NULL OR slug > %(after)s) ORDER BY slug LIMIT %(limit)s",
+        f"AND (%(after)s::text IS NULL OR slug {follows} %(after)s) ORDER BY slug {order} LIMIT %(limit)s",
         {"status": wanted.status, "after": wanted.after, "limit": wanted.limit + 1},
     )
     return await cursor.fetchall()
@@ -178,13 +180,14 @@ async def activate(connection: Connection, pipeline_id: UUID, version: Row, stat
     )
 
 
-async def list_versions(connection: Connection, pipeline_id: UUID, limit: int, after: int | None) -> list[Row]:
-    """Newest first, without their documents."""
+async def list_versions(connection: Connection, pipeline_id: UUID, wanted: VersionsList) -> list[Row]:
+    """One page without their documents, and one more that tells of another page."""
+    follows, order = direction_of(wanted.sort)
     cursor = await connection.execute(
-        "SELECT id, number, published_at, json_array_length(compiled->'nodes') AS node_count "
+        "SELECT id, number, published_at, json_array_length(compiled->'nodes') AS node_count "  # noqa: S608  # constant
         "FROM definition.versions WHERE pipeline_id = %(pipeline_id)s "
-        "AND (%(after)s::int IS NULL OR number < %(after)s) ORDER BY number DESC LIMIT %(limit)s",
-        {"pipeline_id": pipeline_id, "limit": limit, "after": after},
+        f"AND (%(after)s::int IS NULL OR number {follows} %(after)s) ORDER BY number {order} LIMIT %(limit)s",
+        {"pipeline_id": pipeline_id, "limit": wanted.limit + 1, "after": wanted.after},
     )
     return await cursor.fetchall()
 

@@ -56,7 +56,7 @@ class VersionHandlers:
     async def list(self, request: VersionsList) -> VersionPage:
         async with self._drafts.snapshot() as connection:
             found = await self._drafts.find(connection, request.pipeline)
-            rows = await store.list_versions(connection, found["id"], request.limit + 1, request.after)
+            rows = await store.list_versions(connection, found["id"], request)
         page = rows[: request.limit]
         return VersionPage(
             versions=[_view(row, found) for row in page],

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 from fastapi import Depends, Request
 
 from services.gateway.parameters import check_parameters
+from shared.contracts.api_keys import Scope
 from shared.errors import ServiceError
-
-
-class Scope(StrEnum):
-    """`admin` includes all others."""
-
-    PIPELINES_READ = "pipelines:read"
-    PIPELINES_WRITE = "pipelines:write"
-    RUNS_START = "runs:start"
-    RUNS_READ = "runs:read"
-    RUNS_CANCEL = "runs:cancel"
-    ADMIN = "admin"
 
 
 class ForbiddenError(ServiceError):

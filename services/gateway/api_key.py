@@ -1,4 +1,4 @@
-"""What an API key is: how it is wished for, how it is made, and what is shown of it."""
+"""What an API key is made of, and until when it may be good."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import hashlib
 import re
 import secrets
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from services.gateway.access import Scope
-from shared.contracts.message import Document, Time
+from shared.contracts.api_keys import NewApiKey
 from shared.contracts.problems import FieldProblem
 from shared.errors import InvalidError
 
@@ -21,45 +17,6 @@ RANDOM_BYTES = 32
 KEY_SHAPE = re.compile(r"pw_[A-Za-z0-9_-]{43}")
 #: A key for longer than this is one for ever, and better named so; also keeps times within what Postgres gives back.
 LONGEST_DAYS = 3650
-#: Control characters would change what a terminal shows of the list.
-NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"
-
-
-class NewApiKey(Document):
-    """What a key is to be called, what it may do, and until when."""
-
-    name: str = Field(min_length=1, max_length=200, pattern=NAME_PATTERN)
-    scopes: frozenset[Scope] = Field(min_length=1)
-    #: With its offset from UTC; left out, the key is good until it is revoked.
-    expires_at: Time | None = None
-
-
-class ApiKey(BaseModel):
-    """A key as it is shown at any time: without the key."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: UUID
-    name: str
-    scopes: list[Scope]
-    created_at: Time
-    expires_at: Time | None = None
-    revoked_at: Time | None = None
-    #: Late by up to a minute.
-    last_used_at: Time | None = None
-
-
-class MadeApiKey(ApiKey):
-    """A key as it is shown once, when it is made."""
-
-    key: str
-
-
-class ApiKeyPage(BaseModel):
-    """One page of keys, newest first; `next_after` is None on the last."""
-
-    keys: list[ApiKey]
-    next_after: UUID | None = None
 
 
 def new_secret() -> str:

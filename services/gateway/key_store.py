@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.gateway.api_key import ApiKey, ApiKeyPage, NewApiKey
 from shared.clock import new_id
-from shared.postgres import Connection, as_json
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, NewApiKey
+from shared.postgres import Connection, as_json, direction_of
 
 Row = dict[str, Any]
 
@@ -39,11 +39,14 @@ async def find_good_key(connection: Connection, digest: bytes) -> Row | None:
     return await cursor.fetchone()
 
 
-async def list_keys(connection: Connection, limit: int, after: UUID | None = None) -> ApiKeyPage:
-    """One page, newest first."""
+async def list_keys(
+    connection: Connection, limit: int, after: UUID | None = None, sort: str = "-created_at"
+) -> ApiKeyPage:
+    """One page; ids are UUIDv7, so their order is that of time."""
+    follows, order = direction_of(sort)
     cursor = await connection.execute(
         f"SELECT {COLUMNS} FROM gateway.api_keys "  # noqa: S608  # constant columns
-        "WHERE (%(after)s::uuid IS NULL OR id < %(after)s) ORDER BY id DESC LIMIT %(limit)s",
+        f"WHERE (%(after)s::uuid IS NULL OR id {follows} %(after)s) ORDER BY id {order} LIMIT %(limit)s",
         {"after": after, "limit": limit + 1},
     )
     keys = [ApiKey.model_validate(row) for row in await cursor.fetchall()]

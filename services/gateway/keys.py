@@ -5,32 +5,21 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-import psycopg
-
 from services.gateway import key_store
-from services.gateway.access import Scope
-from services.gateway.api_key import (
-    ApiKey,
-    ApiKeyPage,
-    MadeApiKey,
-    NewApiKey,
-    check_expiry,
-    digest_of,
-    has_shape_of_key,
-    new_secret,
-)
+from services.gateway.api_key import check_expiry, digest_of, has_shape_of_key, new_secret
 from services.gateway.last_uses import LastUses
 from shared.clock import Clock, SystemClock
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 from shared.contracts.rest import path_to
-from shared.errors import NotFoundError, ServiceError, UnavailableError
+from shared.errors import NotFoundError, ServiceError
 from shared.logging import get_logger
-from shared.postgres import Connection, Pool
+from shared.postgres import Connection, Pool, connection_for
 
 log = get_logger(__name__)
 
@@ -113,9 +102,9 @@ class Keys:
         log.info("api key was made", key_id=str(made.id), scopes=made.scopes)
         return MadeApiKey(**made.model_dump(), key=secret)
 
-    async def page(self, limit: int, after: UUID | None = None) -> ApiKeyPage:
+    async def page(self, limit: int, after: UUID | None = None, sort: str = "-created_at") -> ApiKeyPage:
         async with self._connection() as connection:
-            return await key_store.list_keys(connection, limit, after)
+            return await key_store.list_keys(connection, limit, after, sort)
 
     async def get(self, key_id: UUID) -> ApiKey:
         async with self._connection() as connection:
@@ -165,18 +154,9 @@ class Keys:
         key = Key(row["id"], row["name"], frozenset(Scope(scope) for scope in row["scopes"]))
         return Believed(key, asked_at + good_for_s)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    def _connection(self) -> AbstractAsyncContextManager[Connection]:
         """Raises UnavailableError while Postgres is away."""
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            raise UnavailableError(
-                "database_unavailable",
-                "API keys cannot be read now. Try again in a few seconds.",
-                retry_after_s=2.0,
-            ) from error
+        return connection_for(self._pool, "API keys cannot be read now.")
 
 
 def no_such_key(key_id: UUID) -> NotFoundError:

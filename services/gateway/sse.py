@@ -15,14 +15,12 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from services.gateway.feed import Feed, Heard
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
-from shared.contracts.runs import RunGet
+from shared.contracts.runs import SILENCE_S, RunGet
 from shared.contracts.states import RunStatus
 from shared.errors import UnavailableError
 
 #: A comment keeps proxies from closing a silent stream.
 KEEP_ALIVE_S = 15.0
-#: After so much silence the run is read, in case an event was lost.
-SILENCE_S = 5.0
 #: How often a stream looks whether the gateway is about to end.
 LOOK_S = 1.0
 #: An event names no more changes; who gets so many reads the run.

@@ -12,12 +12,10 @@ from nats.aio.msg import Msg
 
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
-from shared.contracts.runs import RunGet
+from shared.contracts.runs import SILENCE_S, RunGet
 from shared.contracts.states import RunStatus
 from shared.errors import ServiceError
 
-#: After so much silence the run is read, in case an event was lost.
-SILENCE_S = 5.0
 KINDS: tuple[subjects.RunEventKind, ...] = ("completed", "failed", "cancelled")
 
 

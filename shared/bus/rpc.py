@@ -75,7 +75,7 @@ class Rpc:
             found = orjson.loads(await self._unpack(answer))
         except (nats.errors.NoRespondersError, TimeoutError) as error:
             raise _unavailable(subject) from error
-        except (nats.errors.Error, TransferError, OSError, RuntimeError) as error:
+        except (nats.errors.Error, OSError, RuntimeError) as error:
             # OSError, and RuntimeError of uvloop: the connection was cut, and nats-py does not know it yet.
             raise _unavailable("NATS") from error
         if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
@@ -115,8 +115,6 @@ class Rpc:
             answer = ProblemReply(error=error.problem)
         except ValidationError as error:
             answer = ProblemReply(error=invalid_body(error).problem)
-        except TransferError:
-            answer = ProblemReply(error=_unavailable("the object store").problem)
         except Exception:
             log.exception("a request failed", subject=message.subject)
             answer = ProblemReply(error=_internal())

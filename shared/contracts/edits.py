@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,6 +81,17 @@ class NodeUpdate(Message):
     if_revision: int | None = None
 
 
+class NodePatch(Message):
+    """Change these parts of a node: a JSON Merge Patch (RFC 7396) of it. The answer is `NodeView`."""
+
+    name: ClassVar[str] = "nodes.patch"
+
+    pipeline: str
+    key: str
+    changes: JsonObject
+    if_revision: int | None = None
+
+
 class NodeDelete(Message):
     """Take a node out, with its edges. The answer is the node as it was."""
 
@@ -99,6 +110,8 @@ class NodesList(Message):
     pipeline: str
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["key", "-key"] = "key"
 
 
 class NodePage(BaseModel):
@@ -165,6 +178,8 @@ class EdgesList(Message):
     pipeline: str
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["id", "-id"] = "id"
 
 
 class EdgePage(BaseModel):

@@ -160,6 +160,16 @@ class PipelineUpdate(Message):
     if_revision: int | None = None
 
 
+class PipelinePatch(Message):
+    """Change these parts of the draft: a JSON Merge Patch (RFC 7396) of its document. The answer is the pipeline."""
+
+    name: ClassVar[str] = "pipelines.patch"
+
+    pipeline: str
+    changes: JsonObject
+    if_revision: int | None = None
+
+
 class PipelineList(Message):
     """Pipelines by slug; `after` is the slug that the last page ended with."""
 
@@ -168,6 +178,8 @@ class PipelineList(Message):
     status: PipelineStatus | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: str | None = None
+    #: A minus stands for descending.
+    sort: Literal["slug", "-slug"] = "slug"
 
 
 class PipelinePage(BaseModel):

@@ -49,6 +49,10 @@ class NodeChange(BaseModel):
     error: NodeProblem | None = None
 
 
+#: Whoever follows a run reads it again after so much silence, in case an event was lost.
+SILENCE_S = 5.0
+
+
 class RunEvent(Message):
     """One step of a run. `seq` rises by one a step; on a gap read the run again."""
 
@@ -166,7 +170,7 @@ class NodeResultGet(Message):
 
 
 class RunList(Message):
-    """Runs, newest first; `after` is the id that the last page ended with."""
+    """Runs, newest first unless `sort` says otherwise; `after` is the id that the last page ended with."""
 
     name: ClassVar[str] = "runs.list"
 
@@ -177,6 +181,8 @@ class RunList(Message):
     created_before: Time | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: UUID | None = None
+    #: A minus stands for descending.
+    sort: Literal["-created_at", "created_at"] = "-created_at"
 
 
 class Attempt(BaseModel):

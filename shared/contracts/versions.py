@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,8 @@ class VersionsList(Message):
     pipeline: str
     limit: int = Field(default=50, ge=1, le=200)
     after: int | None = None
+    #: A minus stands for descending.
+    sort: Literal["-number", "number"] = "-number"
 
 
 class VersionRead(Message):

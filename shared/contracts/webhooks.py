@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -65,6 +65,8 @@ class WebhooksList(Message):
     run_id: UUID | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: UUID | None = None
+    #: A minus stands for descending.
+    sort: Literal["-created_at", "created_at"] = "-created_at"
 
 
 class WebhookDelete(Message):
@@ -84,6 +86,8 @@ class WebhookDeliveriesList(Message):
     status: DeliveryStatus | None = None
     limit: int = Field(default=50, ge=1, le=200)
     after: UUID | None = None
+    #: A minus stands for descending.
+    sort: Literal["-created_at", "created_at"] = "-created_at"
 
 
 class WebhookDeliveryGet(Message):

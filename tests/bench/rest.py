@@ -24,17 +24,28 @@ class Caller:
         self._writer.close()
         await self._writer.wait_closed()
 
-    async def execute(self, slug: str, run_input: dict[str, Any]) -> None:
+    async def publish(self, document: dict[str, Any]) -> None:
+        """Make the pipeline and publish it; raises RuntimeError when it is refused."""
+        await self._send("/pipelines", document, 201)
+        await self._send(f"/pipelines/{document['slug']}/publish", {}, 200)
+
+    async def execute(self, slug: str, run_input: dict[str, Any], wait_s: int = 30) -> None:
         """Run to the end; raises RuntimeError when it did not complete."""
-        body = orjson.dumps({"input": run_input})
+        answer = await self._send(f"/pipelines/{slug}/execute?wait={wait_s}", {"input": run_input}, 200)
+        if orjson.loads(answer)["status"] != "completed":
+            raise RuntimeError(f"{slug}: {answer[:500]!r}")
+
+    async def _send(self, path: str, value: Any, expected: int) -> bytes:
+        body = orjson.dumps(value)
         head = (
-            f"POST /api/v3/pipelines/{slug}/execute?wait=30 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"POST /api/v3{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Authorization: Bearer {API_KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         self._writer.write(head.encode() + body)
         status, answer = await self._answer()
-        if status != 200 or orjson.loads(answer)["status"] != "completed":
-            raise RuntimeError(f"{status}: {answer[:500]!r}")
+        if status != expected:
+            raise RuntimeError(f"{path}: {status}: {answer[:500]!r}")
+        return answer
 
     async def _answer(self) -> tuple[int, bytes]:
         head = await self._reader.readuntil(b"\r\n\r\n")

@@ -117,7 +117,26 @@ async def wide_fan(bench: Bench) -> list[Figure]:
         ),
         Figure("W4", "a node / a node of W2", ratio, "x", must=1.0),
         Figure("W4", "CPU a node", sum(cpu_ms.values()), "CPU ms", detail=cpu_ms),
+        await _wide_by_rest(bench),
     ]
+
+
+async def _wide_by_rest(bench: Bench) -> Figure:
+    """Document and run by REST: a node of 10,000 parallel ones against one of 100."""
+    few_s = median([await _seconds_by_rest(bench, 100, number) for number in range(6)][1:])
+    many_s = median([await _seconds_by_rest(bench, 10_000, number) for number in range(3)])
+    ratio = (many_s / 10_002) / (few_s / 102)
+    detail = {"10,000": f"{many_s:.2f} s", "100": f"{few_s * 1000:.0f} ms"}
+    return Figure("W4", "by REST, a node / one of 100", ratio, "x", must=1.5, detail=detail)
+
+
+async def _seconds_by_rest(bench: Bench, width: int, number: int) -> float:
+    document = {**graphs.fan(width), "slug": f"bench-rest-{width}-{number}"}
+    async with Caller(bench.stack.port) as caller:
+        began = time.perf_counter()
+        await caller.publish(document)
+        await caller.execute(document["slug"], {"n": number}, wait_s=60)
+        return time.perf_counter() - began
 
 
 async def by_rest(bench: Bench) -> list[Figure]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from services.gateway.api_key import ApiKeyPage
 from services.gateway.openapi.examples import (
     API_KEY,
     DELIVERY,
@@ -24,6 +23,7 @@ from services.gateway.openapi.examples import (
     WHOLE_RUN,
     WHOLE_VERSION,
 )
+from shared.contracts.api_keys import ApiKeyPage
 from shared.contracts.edits import NodePage
 from shared.contracts.pipelines import NodeTypeList, PipelinePage
 from shared.contracts.runs import NodeResultPage, RunPage

@@ -18,6 +18,7 @@ from services.coordinator.handlers import RunHandlers
 from services.coordinator.webhook_handlers import WebhookHandlers
 from services.definition.graph_handlers import GraphHandlers
 from services.definition.handlers import PipelineHandlers
+from services.definition.patching import PatchHandlers
 from services.definition.version_handlers import VersionHandlers
 from shared.contracts import subjects
 
@@ -122,7 +123,7 @@ def test_every_message_is_sent_somewhere():
     ("service", "handlers"),
     [
         ("coordinator", (RunHandlers, WebhookHandlers)),
-        ("definition", (PipelineHandlers, GraphHandlers, VersionHandlers)),
+        ("definition", (PipelineHandlers, GraphHandlers, PatchHandlers, VersionHandlers)),
     ],
     ids=["coordinator", "definition"],
 )

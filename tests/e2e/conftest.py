@@ -13,6 +13,9 @@ from tests.e2e.containers import servers_in_containers
 from tests.ledger import Ledger, ledger
 from tests.stack import API_KEY, Stack
 
+#: Whose pages may call the gateway of the tests.
+ORIGIN = "https://app.example.com"
+
 
 @pytest.fixture(scope="session", name="ledger")
 def _ledger() -> Iterator[Ledger]:
@@ -30,6 +33,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     environment = {
         "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{ledger.port}",
         "PIPEWRIGHT_SLOTS": "http_request=4",
+        "PIPEWRIGHT_CORS_ORIGINS": ORIGIN,
     }
     if request.param == "containers":
         with servers_in_containers() as servers, Stack(data_dir, environment | servers) as started:

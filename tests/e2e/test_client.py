@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import yaml
 
 from shared.client import PipewrightClient
+from shared.contracts.api_keys import Scope
 from shared.contracts.runs import Run
 from shared.contracts.states import PipelineStatus, RunStatus
 from shared.errors import ProblemError, UnavailableError
@@ -94,6 +96,123 @@ async def test_events_come_as_they_happen(either: PipewrightClient, ledger: Ledg
 
     rest = [step async for step in steps]
     assert rest[-1].status is RunStatus.COMPLETED
+
+
+async def test_a_draft_is_edited_part_by_part(either: PipewrightClient) -> None:
+    slug = f"parts-{id(either)}"
+    made = await either.create_pipeline(pipeline(slug, [text("a", "one")]), idempotency_key=slug)
+    again = await either.create_pipeline(pipeline(slug, [text("a", "one")]), idempotency_key=slug)
+    node = await either.create_node(slug, text("b", "{{ nodes.a.text }}"), if_revision=made.revision)
+    joined = await either.create_edge(slug, edge("a", "b"), if_revision=node.revision)
+    changed = await either.update_node(slug, "b", text("b", "two"), if_revision=joined.revision)
+
+    assert again == made
+    assert (node.revision, joined.id, changed.config) == (2, "a.b", {"content": "two"})
+    assert await either.get_node(slug, "b") == changed
+    assert [found.key for found in (await either.list_nodes(slug)).nodes] == ["a", "b"]
+    assert [found.id for found in (await either.list_edges(slug)).edges] == ["a.b"]
+    assert (await either.get_edge(slug, "a.b")).target == "b"
+    assert (await either.validate_pipeline(slug)).is_valid
+    with pytest.raises(ProblemError) as refusal:
+        await either.update_pipeline(slug, pipeline(slug, [text("c", "x")]), if_revision=1)
+    assert refusal.value.problem.type == "changed_meanwhile"
+    for edit in (
+        either.delete_edge(slug, "a.b", if_revision=4),
+        either.delete_node(slug, "b", if_revision=5),
+        either.delete_pipeline(slug, if_revision=6),
+    ):
+        assert await edit is None
+
+
+async def test_runs_are_settled_by_hand(either: PipewrightClient) -> None:
+    done = await either.run("greeting", {"name": "Ada"}, hold=True)
+    lost = await either.run("greeting", {"name": "Ada"}, hold=True)
+
+    completed = await either.complete(done.run_id, "done elsewhere")
+    failed = await either.fail(lost.run_id, "the input was wrong")
+
+    assert (completed.status, failed.status) == (RunStatus.COMPLETED, RunStatus.FAILED)
+    assert failed.error is not None
+    assert failed.error.message == "the input was wrong"
+    assert [entry.action for entry in (await either.audit(lost.run_id)).audit] == ["fail"]
+
+
+async def test_webhooks_are_kept(either: PipewrightClient) -> None:
+    ended = await either.run("greeting", {"name": "Ada"})
+    await either.wait(ended.run_id, 20)
+    made = await either.create_webhook("https://my-service.invalid/ends", run_id=ended.run_id)
+    [delivery] = (await either.list_deliveries(made.id)).webhook_deliveries
+
+    assert made.secret.startswith("whsec_")
+    assert (await either.get_webhook(made.id)).url == made.url
+    assert [found.id for found in (await either.list_webhooks(run_id=ended.run_id)).webhooks] == [made.id]
+    assert (await either.get_delivery(delivery.id)).run_id == ended.run_id
+    assert (await either.resend_delivery(delivery.id)).id == delivery.id
+    assert await either.delete_webhook(made.id) is None
+
+
+async def test_both_ways_tell_the_same(stack: Stack, nats_url: str) -> None:
+    async with (
+        PipewrightClient.connect(nats_url) as inside,
+        PipewrightClient.connect(stack.gateway, API_KEY) as outside,
+    ):
+        document = pipeline("told-alike", [text("a", "one"), text("b", "{{ nodes.a.text }}")], [edge("a", "b")])
+        applied = await inside.apply(document)
+        await inside.apply(pipeline("told-alike", [text("a", "two")]))
+        ended = await inside.wait((await inside.run("told-alike")).run_id, 20)
+
+        for ask in (
+            lambda client: client.get_pipeline("told-alike"),
+            lambda client: client.list_pipelines(status=PipelineStatus.ACTIVE, limit=2),
+            lambda client: client.export("told-alike"),
+            lambda client: client.validate(document | {"nodes": [{"key": "A"}]}),
+            lambda client: client.validate_pipeline("told-alike"),
+            lambda client: client.list_nodes("told-alike"),
+            lambda client: client.list_edges("told-alike"),
+            lambda client: client.list_versions("told-alike", limit=1),
+            lambda client: client.get_version("told-alike", 1),
+            lambda client: client.compare_versions("told-alike", 1),
+            lambda client: client.get_run(ended.id, include_node_results=True),
+            lambda client: client.get_run(ended.id),
+            lambda client: client.list_runs(pipeline_id=applied.pipeline.id),
+            lambda client: client.list_node_results(ended.id),
+            lambda client: client.get_node_result(ended.id, "a"),
+            lambda client: client.audit(ended.id),
+        ):
+            assert await ask(outside) == await ask(inside)
+
+
+@pytest.mark.parametrize("name", ["a/../b?x", "..", "%00x", "\u2603"])
+async def test_a_name_is_never_a_path(either: PipewrightClient, name: str) -> None:
+    with pytest.raises(ProblemError) as refusal:
+        await either.delete_pipeline(name)
+    assert refusal.value.problem.status == 404
+
+
+async def test_keys_are_made_by_the_gateway_alone(stack: Stack, nats_url: str) -> None:
+    async with PipewrightClient.connect(stack.gateway, API_KEY) as outside:
+        made = await outside.create_api_key("by the client", [Scope.RUNS_READ])
+        assert (await outside.get_api_key(made.id)).name == "by the client"
+        assert made.id in {key.id for key in (await outside.list_api_keys(limit=200)).keys}
+        async with PipewrightClient.connect(stack.gateway, made.key) as reader:
+            await reader.list_runs(limit=1)
+        await outside.revoke_api_key(made.id)
+        assert (await outside.get_api_key(made.id)).revoked_at is not None
+    async with PipewrightClient.connect(nats_url) as inside:
+        with pytest.raises(TypeError, match="connect to its URL"):
+            await inside.list_api_keys()
+
+
+async def test_what_is_exported_is_applied_without_a_change(either: PipewrightClient, stack: Stack) -> None:
+    await either.apply(
+        pipeline("identity", [text("a", "one"), text("b", "{{ nodes.a.text }}")], [edge("a", "b")])
+        | {"description": "Both ways.", "input_schema": {"type": "object"}}
+    )
+    exported = await either.export("identity")
+    written_out = await asyncio.to_thread(stack.command, "pipelines", "export", "identity")
+
+    assert (await either.apply(exported.model_dump(mode="json"))).outcome == "unchanged"
+    assert (await either.apply(yaml.safe_load(written_out.stdout))).outcome == "unchanged"
 
 
 async def test_nobody_there_is_told_in_words() -> None:

@@ -246,6 +246,7 @@ async def test_a_finding_leads_to_its_place_in_the_document(jsonapi: JsonApiClie
     ("path", "status", "parameter"),
     [
         ("/pipelines?sort=name", 400, "sort"),
+        ("/pipelines?fields[pipelines]=naem", 400, "fields[pipelines]"),
         ("/pipelines?page[number]=1", 400, "page[number]"),
         ("/pipelines?page[limit]=0", 422, "page[limit]"),
         ("/pipeline_runs?filter[status]=odd", 422, "filter[status]"),

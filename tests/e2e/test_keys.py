@@ -15,8 +15,8 @@ import orjson
 import psycopg
 import pytest
 
-from services.gateway.access import Scope
 from services.gateway.keys import BELIEVED_S
+from shared.contracts.api_keys import Scope
 from tests.e2e.graphs import pipeline, text
 from tests.eventually import eventually
 from tests.ports import free_port

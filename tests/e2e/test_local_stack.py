@@ -90,6 +90,23 @@ def test_interrupt_in_the_foreground_stops_all_in_order(tmp_path: Path) -> None:
     assert running(processes) == []
 
 
+def test_interrupt_while_it_starts_stops_at_once(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
+    command = [PIPEWRIGHT, "up", "--port", str(stack.port), "--data-dir", str(stack.data_dir)]
+    with subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True) as foreground:
+        assert foreground.stdout is not None
+        for line in foreground.stdout:
+            if line.startswith("setting up"):
+                break
+        processes = processes_of(stack)
+        foreground.send_signal(signal.SIGINT)
+        rest = foreground.stdout.read()
+
+    assert foreground.returncode == 130
+    assert rest == "stopping before all was ready ...\n"
+    assert running(processes) == []
+
+
 async def test_killed_supervisor_leaves_nothing_running_and_starts_again(own: Stack) -> None:
     own.start()
     processes = processes_of(own)

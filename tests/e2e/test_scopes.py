@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.gateway.access import Scope
+from shared.contracts.api_keys import Scope
 from tests.scopes import needed_scopes
 from tests.stack import Stack
 
@@ -16,6 +16,9 @@ NEEDED = {name: next(iter(scopes), None) for name, scopes in needed_scopes().ite
 GUARDED = {name: scope for name, scope in NEEDED.items() if scope is not None}
 #: Leads to nothing, so that a key that fits changes nothing either.
 NOWHERE = {"pipeline": "no-such-pipeline", "key": "nothing", "node_key": "nothing", "number": "1"}
+
+#: Found nothing, found a fault in an empty body, or did it; nothing that fails by itself.
+ANSWERED = {200, 201, 204, 400, 404, 409, 412, 422}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ async def test_a_scope_opens_its_routes_and_no_other(
     code, words = await call(stack, name, made[scope])
 
     if scope in (needed, Scope.ADMIN):
-        assert code not in (401, 403, 500), words
+        assert code in ANSWERED, words
     else:
         assert code == 403
         assert f"needs the scope '{needed}'" in words

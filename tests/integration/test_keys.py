@@ -10,10 +10,9 @@ from uuid import uuid4
 import pytest
 
 from services.gateway import key_store
-from services.gateway.access import Scope
-from services.gateway.api_key import MadeApiKey, NewApiKey
 from services.gateway.keys import BELIEVED_S, Keys, UnauthorizedError
 from services.gateway.last_uses import WRITE_AGAIN_AFTER_S
+from shared.contracts.api_keys import MadeApiKey, NewApiKey, Scope
 from shared.errors import NotFoundError, UnavailableError
 from shared.postgres import Pool, make_pool
 from tests.eventually import eventually

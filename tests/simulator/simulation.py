@@ -55,6 +55,7 @@ class Simulation:
     say: Callable[[str], None] = lambda text: None
     executions: Counter[Work] = field(default_factory=Counter)
     kills: int = 0
+    cuts: int = 0
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -154,8 +155,12 @@ class Simulation:
             yield "finds nothing"
             return
         yield f"takes {[(one.body.node_key, one.body.attempt, one.body.outcome.value) for one in batch]}"
+        yield from self._settle(name, batch)
+
+    def _settle(self, name: str, batch: list[Message[Outcome]], *, is_again: bool = False) -> Process:
+        """Again when the answer to the commit was lost: all of it may have been settled before."""
         yield from self._acquire(name)
-        outcomes = [replace(one.body, is_redelivered=one.deliveries > 1) for one in batch]
+        outcomes = [replace(one.body, is_redelivered=is_again or one.deliveries > 1) for one in batch]
         known = [one for one in outcomes if one.node_key in self.case.graph.nodes]
         freed = Counter(self.case.graph.nodes[one.node_key].type for one in known)
         run = self.database.load(transitions.keys_to_load(self.case.graph, outcomes), freed)
@@ -166,6 +171,11 @@ class Simulation:
             yield from self._announce(sent)
         self._commit(run, decision)
         yield f"commits {len(decision.changes)} changes, the run is {self.database.status}"
+        if self.has_faults and self.random.random() < 0.05:
+            yield "is told that it could not commit"
+            self.cuts += 1
+            yield from self._settle(name, batch, is_again=True)
+            return
         if not self.order.publishes_before_commit:
             yield from self._announce(sent)
         for one in batch:

@@ -16,7 +16,7 @@ from services.cli.output import EXIT_REFUSED, EXIT_USAGE, OUT, fail, make_table,
 from shared.postgres import Connection
 
 if TYPE_CHECKING:
-    from services.gateway.api_key import ApiKey, MadeApiKey, NewApiKey
+    from shared.contracts.api_keys import ApiKey, MadeApiKey, NewApiKey
 
 keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -43,7 +43,8 @@ def create(
 ) -> None:
     """Make an API key, and show it this once."""
     from services.gateway import key_store
-    from services.gateway.api_key import MadeApiKey, digest_of, new_secret
+    from services.gateway.api_key import digest_of, new_secret
+    from shared.contracts.api_keys import MadeApiKey
 
     wanted, secret = _wanted(name, scopes, expires_in_days), new_secret()
     made = in_database(data_dir, lambda connection: key_store.insert_key(connection, wanted, digest_of(secret)))
@@ -52,8 +53,7 @@ def create(
 
 
 def _wanted(name: str, scopes: list[str], expires_in_days: int | None) -> NewApiKey:
-    from services.gateway.access import Scope
-    from services.gateway.api_key import NewApiKey
+    from shared.contracts.api_keys import NewApiKey, Scope
 
     for scope in scopes:
         if scope not in list(Scope):

@@ -165,10 +165,11 @@ def versions(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> 
 def delete(pipeline: str, data_dir: DataDir = None) -> None:
     """Delete a pipeline; runs that go on are not touched."""
 
-    async def main(client: PipewrightClient) -> Pipeline:
-        return await client.delete_pipeline(pipeline)
+    async def main(client: PipewrightClient) -> None:
+        await client.delete_pipeline(pipeline)
 
-    OUT.print(f"{with_client(data_dir, main).slug}: deleted")
+    with_client(data_dir, main)
+    OUT.print(f"{pipeline}: deleted", markup=False)
 
 
 def types(as_json: Json = False, data_dir: DataDir = None) -> None:

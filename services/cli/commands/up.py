@@ -28,10 +28,10 @@ from services.cli.local.state import (
     save_state,
     take_lock,
 )
-from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail
+from services.cli.output import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail
 from services.cli.plan import Options, common_environment, given_settings, server_parts, service_parts
 from services.cli.services import PRELOADED, read_service_settings
-from services.cli.supervisor import StartError, Supervisor
+from services.cli.supervisor import StartError, StoppedError, Supervisor
 from shared.logging import redact_text
 from shared.settings import SettingsError
 
@@ -106,6 +106,9 @@ def _run(options: Options, begun_at: float, *, is_detached: bool) -> None:
         _greet(options, state, addresses, time.monotonic() - begun_at, is_detached=is_detached)
         supervisor.run()
         OUT.print("stopping ...")
+    except StoppedError as error:
+        OUT.print("stopping before all was ready ...")
+        raise SystemExit(EXIT_INTERRUPTED) from error
     except (StartError, MissingServerError, PostgresStartError) as error:
         raise fail(str(error)) from error
     finally:

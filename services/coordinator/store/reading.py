@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.coordinator.store.together import BEGIN_READING, Call, execute, execute_together
 from shared.contracts.runs import NodeResultsList, RunList
-from shared.postgres import Connection
+from shared.postgres import Connection, direction_of
 
 RUN_COLUMNS = (
     "id, pipeline_id, pipeline_slug, version_id, status::text AS status, input, unfinished, event_seq, error, "
@@ -35,14 +35,16 @@ async def load_whole_run(
 
 
 async def load_runs(connection: Connection, wanted: RunList) -> list[dict[str, Any]]:
-    """One page, newest first; one more than asked tells that there is another page."""
+    """One page; one more than asked tells that there is another page."""
+    # Ids are UUIDv7: their order is that of the times at which they were chosen.
+    follows, order = direction_of(wanted.sort)
     cursor = await connection.execute(
         f"SELECT {RUN_COLUMNS} FROM runs.pipeline_runs "  # noqa: S608  # constant columns
         "WHERE (%(pipeline_id)s::uuid IS NULL OR pipeline_id = %(pipeline_id)s) "
         "AND (%(status)s::runs.run_status IS NULL OR status = %(status)s) "
         "AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s) "
         "AND (%(created_before)s::timestamptz IS NULL OR created_at <= %(created_before)s) "
-        "AND (%(after)s::uuid IS NULL OR id < %(after)s) ORDER BY id DESC LIMIT %(limit)s",
+        f"AND (%(after)s::uuid IS NULL OR id {follows} %(after)s) ORDER BY id {order} LIMIT %(limit)s",
         {
             "created_after": wanted.created_after,
             "created_before": wanted.created_before,

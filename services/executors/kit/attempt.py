@@ -18,13 +18,14 @@ from services.executors.kit.errors import NodeError, PermanentNodeError, Transie
 from services.executors.kit.metrics import NodeMetrics
 from services.executors.kit.node_type import NodeContext, NodeType
 from services.executors.kit.outcomes import Outcome, failed, internal_error, timed_out
-from services.executors.kit.outputs import INLINE_LIMIT, encode_metadata, encode_output
+from services.executors.kit.outputs import encode_metadata, encode_output
 from services.executors.kit.traces import attempting, tell_failure
 from shared.bus.transfers import TransferError, Transfers
 from shared.clock import Clock
 from shared.contracts.message import RunIdText, TransferRef
 from shared.contracts.nodes import NodeInputs, NodeReady
 from shared.logging import get_logger
+from shared.storable import INLINE_LIMIT
 from shared.templates.config import CompiledConfig, ConfigProblems, compile_cached
 from shared.templates.render import TemplateRenderError
 from shared.templates.scope import Scope

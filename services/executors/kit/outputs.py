@@ -8,12 +8,8 @@ from typing import Any
 import orjson
 
 from services.executors.kit.errors import PermanentNodeError
-from shared.storable import DEPTH_LIMIT, TOO_DEEP, holds_zero_character
+from shared.storable import DEPTH_LIMIT, OUTPUT_LIMIT, TOO_DEEP, holds_zero_character
 
-#: The most that an output may have; the coordinator holds the same limit.
-OUTPUT_LIMIT = 16 * 1024 * 1024
-#: What travels inside the result; more goes through `transfers`.
-INLINE_LIMIT = 256 * 1024
 #: Figures and words beside the output; with these bounds every result fits into one message.
 METADATA_LIMIT = 16 * 1024
 TEXT_LIMIT = 4000

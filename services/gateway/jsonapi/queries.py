@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ def read_query(query: str, place: Place) -> Wish:
         if name == "include":
             _include(wish, value, place)
         elif name == "sort":
-            _sort(value, place)
+            _sort(wish, value, place)
         elif found := _FAMILY.fullmatch(name):
             _member(wish, found[1], found[2], value, place)
         elif name in PASSED:
@@ -109,10 +110,12 @@ def _paths(place: Place) -> list[str]:
     return found
 
 
-def _sort(value: str, place: Place) -> None:
-    order = place.answers.order if place.answers is not None and place.is_list else None
-    if value != order:
-        raise BadQueryError("sort", f"Sorting by '{value}' is not possible here. {_possible([order] if order else [])}")
+def _sort(wish: Wish, value: str, place: Place) -> None:
+    orders = place.answers.orders if place.answers is not None and place.is_list else ()
+    if value not in orders:
+        raise BadQueryError("sort", f"Sorting by '{value}' is not possible here. {_possible(orders)}")
+    if len(orders) > 1:
+        wish.flat.append(("sort", value))
 
 
 def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> None:
@@ -120,7 +123,7 @@ def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> N
     if family == "fields":
         if member not in BY_TYPE:
             raise BadQueryError(name, f"There is no type '{member}'. {_possible(sorted(BY_TYPE))}")
-        wish.fields[member] = frozenset(filter(None, value.split(",")))
+        wish.fields[member] = _fields(name, value, BY_TYPE[member])
         return
     resource = place.answers if place.is_list else None
     possible: Iterable[str] = ()
@@ -133,6 +136,16 @@ def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> N
         )
     wish.flat.append((member, value))
     wish.names[member] = name
+
+
+def _fields(name: str, value: str, resource: Resource) -> frozenset[str]:
+    """Those that are named; one that there is not would be left out without a word."""
+    wanted = frozenset(filter(None, value.split(",")))
+    for one in sorted(wanted - resource.fields):
+        near = difflib.get_close_matches(one, resource.fields, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise BadQueryError(name, f"'{resource.type}' has no field '{one}'.{hint} {_possible(sorted(resource.fields))}")
+    return wanted
 
 
 def _possible(names: Sequence[str]) -> str:

@@ -8,12 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 from urllib.parse import quote
 
-from shared.contracts.edits import edge_id
+from pydantic import BaseModel
+
+from shared.contracts.api_keys import MadeApiKey
+from shared.contracts.edits import EdgeView, NodeView, edge_id
 from shared.contracts.message import JsonObject
+from shared.contracts.pipelines import NodeTypeView, Pipeline
 from shared.contracts.rest import PREFIX
+from shared.contracts.runs import Attempt, NodeResultView, Run
+from shared.contracts.versions import PipelineVersion
+from shared.contracts.webhooks import MadeWebhook, WebhookDelivery
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -56,6 +64,8 @@ Relation: TypeAlias = Linked | Named | Held
 class Resource:
     """One type. Links are patterns, filled in with flat fields."""
 
+    #: What the flat interface tells of one; of what is shown once, with that.
+    model: type[BaseModel]
     type: str
     #: The last collection of its path, and the field of a flat page that holds the items.
     collection: str
@@ -74,14 +84,21 @@ class Resource:
     told: frozenset[str] = frozenset()
     #: What the flat interface can do with a list of them.
     filters: tuple[str, ...] = ()
-    order: str | None = None
+    #: The first one is that of a list which is asked for without any.
+    orders: tuple[str, ...] = ()
     is_paged: bool = True
 
-    @property
+    @cached_property
     def elsewhere(self) -> frozenset[str]:
         """Flat fields that are no attributes: they stand in the id, in `meta`, or are relationships."""
         related = {relation.field for relation in self.relations.values() if not isinstance(relation, Linked)}
         return frozenset({"id", *filter(None, [self.owner]), *self.told, *related})
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """All that `fields[...]` may name: attributes and relationships."""
+        attributes = set(self.model.model_fields) - self.elsewhere
+        return frozenset({self.renamed.get(name, name) for name in attributes} | set(self.relations))
 
     def completed(self, flat: JsonObject, owner: str | None) -> JsonObject:
         """The flat fields with those that a part of a larger answer leaves out."""
@@ -103,6 +120,7 @@ def link_to(pattern: str, whole: JsonObject) -> str:
 
 
 PIPELINES = Resource(
+    Pipeline,
     "pipelines",
     "pipelines",
     "pipelines",
@@ -114,9 +132,10 @@ PIPELINES = Resource(
         "pipeline_runs": Linked("pipeline_runs", "/pipeline_runs?filter%5Bpipeline_id%5D={id}"),
     },
     filters=("status",),
-    order="slug",
+    orders=("slug", "-slug"),
 )
 NODES = Resource(
+    NodeView,
     "nodes",
     "nodes",
     "nodes",
@@ -127,9 +146,10 @@ NODES = Resource(
     relations={"pipeline": Named("pipelines", "pipeline_id", "/pipelines/{pipeline_id}")},
     renamed={"type": "node_type"},
     told=frozenset({"revision"}),
-    order="key",
+    orders=("key", "-key"),
 )
 EDGES = Resource(
+    EdgeView,
     "edges",
     "edges",
     "edges",
@@ -142,18 +162,20 @@ EDGES = Resource(
         "target": Named("nodes", "target", "/pipelines/{pipeline_id}/nodes/{target}", is_key=True),
     },
     told=frozenset({"revision"}),
-    order="id",
+    orders=("id", "-id"),
 )
 VERSIONS = Resource(
+    PipelineVersion,
     "pipeline_versions",
     "versions",
     "versions",
     owner="pipeline_id",
     link="/pipelines/{pipeline_id}/versions/{number}",
     relations={"pipeline": Named("pipelines", "pipeline_id", "/pipelines/{pipeline_id}")},
-    order="-number",
+    orders=("-number", "number"),
 )
 RUNS = Resource(
+    Run,
     "pipeline_runs",
     "pipeline_runs",
     "runs",
@@ -164,9 +186,10 @@ RUNS = Resource(
         "node_results": Held("node_results", "node_results", "/pipeline_runs/{id}/node_results", on_request=True),
     },
     filters=("status", "pipeline", "pipeline_id", "created_after", "created_before"),
-    order="-created_at",
+    orders=("-created_at", "created_at"),
 )
 NODE_RESULTS = Resource(
+    NodeResultView,
     "node_results",
     "node_results",
     "node_results",
@@ -181,6 +204,7 @@ NODE_RESULTS = Resource(
     filters=("status",),
 )
 ATTEMPTS = Resource(
+    Attempt,
     "attempts",
     "attempts",
     "attempts",
@@ -189,8 +213,11 @@ ATTEMPTS = Resource(
     is_part=True,
     relations={"node_result": Named("node_results", "node_result_id")},
 )
-NODE_TYPES = Resource("node_types", "node_types", "node_types", key="node_type", order="id", is_paged=False)
+NODE_TYPES = Resource(
+    NodeTypeView, "node_types", "node_types", "node_types", key="node_type", orders=("id",), is_paged=False
+)
 WEBHOOKS = Resource(
+    MadeWebhook,
     "webhooks",
     "webhooks",
     "webhooks",
@@ -201,9 +228,10 @@ WEBHOOKS = Resource(
         "deliveries": Linked("webhook_deliveries", "/webhooks/{id}/deliveries"),
     },
     filters=("pipeline_id", "run_id"),
-    order="-created_at",
+    orders=("-created_at", "created_at"),
 )
 WEBHOOK_DELIVERIES = Resource(
+    WebhookDelivery,
     "webhook_deliveries",
     "webhook_deliveries",
     "webhook_deliveries",
@@ -213,9 +241,11 @@ WEBHOOK_DELIVERIES = Resource(
         "pipeline_run": Named("pipeline_runs", "run_id", "/pipeline_runs/{run_id}"),
     },
     filters=("status",),
-    order="-created_at",
+    orders=("-created_at", "created_at"),
 )
-API_KEYS = Resource("api_keys", "api_keys", "keys", link="/api_keys/{id}", order="-created_at")
+API_KEYS = Resource(
+    MadeApiKey, "api_keys", "api_keys", "keys", link="/api_keys/{id}", orders=("-created_at", "created_at")
+)
 
 ALL = (
     PIPELINES, NODES, EDGES, VERSIONS, RUNS, NODE_RESULTS, ATTEMPTS, NODE_TYPES, WEBHOOKS, WEBHOOK_DELIVERIES, API_KEYS

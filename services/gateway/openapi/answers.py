@@ -14,12 +14,15 @@ from pydantic import BaseModel
 from services.gateway.openapi.examples import EXAMPLES as SHOWN
 from services.gateway.openapi.examples import as_sent, as_written
 from services.gateway.openapi.problem_types import EXAMPLES
+from shared.contracts.message import JsonObject
 
 Answers = dict[int | str, dict[str, Any]]
 
 JSON = "application/json"
 #: Schemas of what is sent have a name of their own, since a field with a default may be left out there.
 SENT = "#/components/schemas/{model}-Input"
+#: Those of changes to what was sent; all that a body may have is optional.
+CHANGES = "#/components/schemas/{model}-Changes"
 #: Where a route leaves the types of its problems for document.py.
 PROBLEMS = "x-problems"
 
@@ -53,6 +56,12 @@ def body_of(model: type[BaseModel], is_required: bool = True, *, example: BaseMo
         JSON: {"schema": {"$ref": SENT.format(model=model.__name__)}, "example": as_written(example or SHOWN[model])}
     }
     return {"requestBody": {"description": first_line(model), "required": is_required, "content": content}}
+
+
+def changes_of(model: type[BaseModel], example: JsonObject) -> dict[str, Any]:
+    """The body of a route that merges it: anything of the model may be left out."""
+    content = {JSON: {"schema": {"$ref": CHANGES.format(model=model.__name__)}, "example": example}}
+    return {"requestBody": {"description": "What changes", "required": True, "content": content}}
 
 
 def with_yaml(found: Answers, example: str) -> Answers:

@@ -23,8 +23,12 @@ from shared.contracts.problems import Problem
 
 #: What may be asked for without a key.
 OPEN = frozenset({"health", "ready", "version"})
+#: Bodies that can be changed in part.
+CHANGED = ("PipelineDocument", "NodeDocument")
 #: Answers that have a revision.
-WITH_ETAG = frozenset({"Pipeline", "NodeView", "EdgeView"})
+WITH_ETAG = frozenset({"Pipeline", "NodeView", "EdgeView", "Applied"})
+#: Deleting these is a change of their pipeline, whose new revision the empty answer has.
+PARTS = ("/nodes/{key}", "/edges/{edge_id}")
 EXAMPLE = "#/components/examples/{name}"
 
 _TEXT = {"type": "string"}
@@ -85,6 +89,11 @@ def _own_schemas() -> dict[str, Any]:
         template = SENT.replace("Input", suffix)
         _, defined = models_json_schema([(model, mode) for model in models], ref_template=template)  # type: ignore[misc]
         found |= {f"{name}-{suffix}": schema for name, schema in defined["$defs"].items()}
+    for name in CHANGED:
+        found[f"{name}-Changes"] = {
+            **{key: value for key, value in found[f"{name}-Input"].items() if key not in ("required", "title")},
+            "description": "What changes, as a JSON Merge Patch (RFC 7396); null takes a field away.",
+        }
     found["Problem-Input"]["properties"]["type"]["examples"] = sorted(EXAMPLES)
     return found
 
@@ -126,6 +135,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, schemas: dict[s
         elif flat is not None:
             answer["headers"] = _headers(status, _kind(answer))
             answer["content"] |= documents.answered(flat, schemas, place, path)
+        elif status == "204" and path.endswith(PARTS):
+            answer["headers"] = {"ETag": ETAG}
     refusals = _refusals(told)
     answers = {status: answer for status, answer in operation["responses"].items() if status not in refusals}
     operation["responses"] = answers | refusals

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from services.gateway.access import Scope
-from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 from shared.contracts.edits import EdgePage, EdgeView, Findings, NodePage, NodeView, edge_id
 from shared.contracts.pipelines import (
     Applied,

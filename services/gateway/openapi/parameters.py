@@ -51,4 +51,6 @@ def describe(parameter: dict[str, Any]) -> None:
         example = next(value for name, value in _STATUSES.items() if name in str(parameter["schema"]))
     elif parameter["name"] == "after":
         example = next(value for name, value in _AFTER.items() if f"'{name}'" in str(parameter["schema"]))
+    elif parameter["name"] == "sort":
+        example = parameter["schema"]["default"]
     parameter.setdefault("example", example)

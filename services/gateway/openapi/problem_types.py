@@ -64,7 +64,7 @@ _ERRORS: tuple[ServiceError, ...] = (
     ),
     InvalidError("invalid_event_id", "Last-Event-ID must be the id of an event that was told, a number."),
     TooLargeError("body_too_large", "The body has more than 1048576 bytes. Send less."),
-    BadQueryError("sort", "Sorting by 'size' is not possible here. Possible: slug."),
+    BadQueryError("sort", "Sorting by 'size' is not possible here. Possible: slug, -slug."),
     BadDocumentError("/data", "must be one resource object. Send its type and its attributes."),
     OwnIdError("/data/id", "is chosen by the server. Leave it out."),
     OtherResourceError("/data/type", "is 'edges', and this takes 'nodes'. Send that."),

@@ -9,7 +9,10 @@ from services.gateway.jsonapi.places import Place
 
 #: JSON:API is spoken everywhere, so that a wish which cannot be granted is refused everywhere.
 ALWAYS = ("invalid_query", "not_acceptable")
-WITH_KEY = ("missing_key", "wrong_key", "missing_scope", "too_many_requests", "database_unavailable")
+#: Whoever has a key is told of parameters that nobody knows, also where there are none.
+WITH_KEY = (
+    "missing_key", "wrong_key", "missing_scope", "too_many_requests", "database_unavailable", "invalid_request",
+)  # fmt: skip
 #: Where a parameter stands and its name -> what becomes of one that leads nowhere.
 BY_PARAMETER = {
     ("path", "pipeline"): ("pipeline_not_found", "invalid_pipeline"),
@@ -26,7 +29,7 @@ BY_PARAMETER = {
     ("header", "last-event-id"): ("invalid_event_id",),
 }
 #: Bodies that the definition service checks; of all others the gateway finds what is wrong.
-DOCUMENTS = frozenset({"PipelineDocument-Input", "NodeDocument-Input", "EdgeDocument-Input"})
+DOCUMENTS = frozenset({"PipelineDocument", "NodeDocument", "EdgeDocument"})
 
 
 def usual_problems(operation: dict[str, Any], method: str, path: str, place: Place) -> set[str]:
@@ -40,10 +43,7 @@ def _problems(operation: dict[str, Any], method: str, path: str, place: Place) -
         yield from WITH_KEY
         if "/api_keys" not in path:  # all others stand behind NATS
             yield "service_unavailable"
-    parameters = operation.get("parameters", [])
-    if parameters:
-        yield "invalid_request"
-    for parameter in parameters:
+    for parameter in operation.get("parameters", []):
         yield from BY_PARAMETER.get((parameter["in"], parameter["name"]), ())
     if method in ("post", "put", "patch"):
         yield "unsupported_media_type"
@@ -54,7 +54,7 @@ def _problems(operation: dict[str, Any], method: str, path: str, place: Place) -
 def _of_body(operation: dict[str, Any], place: Place) -> Iterator[str]:
     yield from ("invalid_json", "body_too_large", "invalid_document")
     schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    if schema.rpartition("/")[2] not in DOCUMENTS:
+    if schema.rpartition("/")[2].partition("-")[0] not in DOCUMENTS:
         yield "invalid_body"
     if place.takes is not None:
         yield "another_resource"

@@ -12,13 +12,14 @@ import nats.errors
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.keys import UnauthorizedError
 from services.gateway.openapi.answers import Answers
 from services.gateway.openapi.streams import MEDIA_TYPE, pipeline_stream, run_stream
 from services.gateway.sse import RunStream, pipeline_events
 from services.gateway.wiring import Wired, wiring_of
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import RunGet
 from shared.contracts.states import RunStatus

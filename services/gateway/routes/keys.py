@@ -6,12 +6,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.gateway.access import Scope, needs
-from services.gateway.api_key import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey
+from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
-from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.routes.paging import AfterId, Limit, SortByTime
 from services.gateway.wiring import Wired, answer, location
+from shared.contracts.api_keys import ApiKey, ApiKeyPage, MadeApiKey, NewApiKey, Scope
 
 router = APIRouter(prefix="/api_keys", tags=["api_keys"])
 
@@ -33,9 +33,10 @@ async def list_api_keys(
     wired: Wired,
     limit: Limit = 50,
     after: AfterId = None,
+    sort: SortByTime = "-created_at",
 ) -> Response:
     """Keys, newest first, with those that expired or were revoked; without the keys themselves."""
-    return answer((await wired.keys.page(limit, after)).model_dump())
+    return answer((await wired.keys.page(limit, after, sort)).model_dump())
 
 
 @router.get("/{key_id}", dependencies=ADMIN, responses=answers(ApiKey))

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.openapi.answers import answers
 from services.gateway.routes.paging import AfterKey, Limit
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.runs import NodeResultGet, NodeResultPage, NodeResultsList, NodeResultView
 from shared.contracts.states import NodeStatus
 

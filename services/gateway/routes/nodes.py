@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from services.gateway.access import Scope, needs
-from services.gateway.bodies import read_json
+from services.gateway.access import needs
+from services.gateway.bodies import read_json, read_object
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi.answers import answers, body_of
-from services.gateway.routes.paging import AfterEdge, AfterKey, Limit
+from services.gateway.openapi.answers import answers, body_of, changes_of
+from services.gateway.routes.paging import AfterEdge, AfterKey, Limit, SortById, SortByKey
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.edits import (
     EdgeCreate,
     EdgeDelete,
@@ -24,6 +25,7 @@ from shared.contracts.edits import (
     NodeDelete,
     NodeGet,
     NodePage,
+    NodePatch,
     NodesList,
     NodeUpdate,
     NodeView,
@@ -45,9 +47,10 @@ async def list_nodes(
     wired: Wired,
     limit: Limit = 50,
     after: AfterKey = None,
+    sort: SortByKey = "key",
 ) -> Response:
     """Nodes of the draft, by key."""
-    wanted = NodesList(pipeline=pipeline, limit=limit, after=after)
+    wanted = NodesList(pipeline=pipeline, limit=limit, after=after, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.NODES_LIST, wanted))
 
 
@@ -86,6 +89,20 @@ async def update_node(
     return _told(await wired.rpc.call_raw(subjects.NODES_UPDATE, wanted))
 
 
+@router.patch(
+    "/nodes/{key}",
+    dependencies=WRITE,
+    responses=answers(NodeView, refuses=["invalid_pipeline", "key_is_fixed"]),
+    openapi_extra=changes_of(NodeDocument, {"config": {"url": "{{ input.page }}"}, "position": {"x": 3, "y": 4}}),
+)
+async def patch_node(
+    pipeline: str, key: NodeKeyPath, request: Request, wired: Wired, if_revision: IfRevision
+) -> Response:
+    """Change what is sent of a node, as a JSON Merge Patch (RFC 7396): null takes away; its key stays."""
+    wanted = NodePatch(pipeline=pipeline, key=key, changes=await read_object(request), if_revision=if_revision)
+    return _told(await wired.rpc.call_raw(subjects.NODES_PATCH, wanted))
+
+
 @router.delete("/nodes/{key}", status_code=204, response_model=None, dependencies=WRITE, responses=answers(None, 204))
 async def delete_node(pipeline: str, key: NodeKeyPath, wired: Wired, if_revision: IfRevision) -> Response:
     """Take a node out of the draft, with its edges."""
@@ -100,9 +117,10 @@ async def list_edges(
     wired: Wired,
     limit: Limit = 50,
     after: AfterEdge = None,
+    sort: SortById = "id",
 ) -> Response:
     """Edges of the draft, by id."""
-    wanted = EdgesList(pipeline=pipeline, limit=limit, after=after)
+    wanted = EdgesList(pipeline=pipeline, limit=limit, after=after, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.EDGES_LIST, wanted))
 
 

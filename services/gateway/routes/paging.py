@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query
@@ -15,3 +15,10 @@ AfterEdge = Annotated[str | None, Query(max_length=200, description="The id that
 AfterNumber = Annotated[
     int | None, Query(ge=1, le=2_147_483_647, description="The number that the last page ended with")
 ]
+
+_ORDER = Query(description="Order of the list; a minus stands for descending")
+SortBySlug = Annotated[Literal["slug", "-slug"], _ORDER]
+SortByKey = Annotated[Literal["key", "-key"], _ORDER]
+SortById = Annotated[Literal["id", "-id"], _ORDER]
+SortByNumber = Annotated[Literal["number", "-number"], _ORDER]
+SortByTime = Annotated[Literal["created_at", "-created_at"], _ORDER]

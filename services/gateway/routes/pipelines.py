@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from services.gateway.access import Scope, needs
-from services.gateway.bodies import DOCUMENT_LIMIT, read_json
+from services.gateway.access import needs
+from services.gateway.bodies import DOCUMENT_LIMIT, read_json, read_object
 from services.gateway.etags import IfRevision, etag_of
-from services.gateway.openapi.answers import answers, body_of, with_yaml
+from services.gateway.openapi.answers import answers, body_of, changes_of, with_yaml
 from services.gateway.openapi.examples import ARCHIVED, DOCUMENT, DRAFT, as_written
-from services.gateway.routes.paging import AfterSlug, Limit
+from services.gateway.routes.paging import AfterSlug, Limit, SortBySlug
 from services.gateway.wiring import Wired, answer, location
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.edits import Findings, PipelineValidate
 from shared.contracts.pipelines import (
     Applied,
@@ -25,6 +26,7 @@ from shared.contracts.pipelines import (
     PipelineGet,
     PipelineList,
     PipelinePage,
+    PipelinePatch,
     PipelineUpdate,
     written,
 )
@@ -50,9 +52,10 @@ async def list_pipelines(
     limit: Limit = 50,
     after: AfterSlug = None,
     status: PipelineStatus | None = None,
+    sort: SortBySlug = "slug",
 ) -> Response:
     """Pipelines by slug, without their nodes."""
-    wanted = PipelineList(limit=limit, after=after, status=status)
+    wanted = PipelineList(limit=limit, after=after, status=status, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.PIPELINES_LIST, wanted))
 
 
@@ -116,6 +119,20 @@ async def update_pipeline(pipeline: str, request: Request, wired: Wired, if_revi
     document = await read_json(request, DOCUMENT_LIMIT)
     wanted = PipelineUpdate(pipeline=pipeline, document=document, if_revision=if_revision)
     found = await wired.rpc.call_raw(subjects.PIPELINES_UPDATE, wanted, EDIT_TIMEOUT_S)
+    return answer(found, headers=etag_of(found))
+
+
+@router.patch(
+    "/{pipeline}",
+    dependencies=WRITE,
+    responses=answers(Pipeline, refuses=["slug_taken"]),
+    openapi_extra=changes_of(PipelineDocument, {"description": "Reads a page.", "input_schema": None}),
+)
+async def patch_pipeline(pipeline: str, request: Request, wired: Wired, if_revision: IfRevision) -> Response:
+    """Change what is sent of the draft, as a JSON Merge Patch (RFC 7396): null takes away, lists are replaced."""
+    changes = await read_object(request, DOCUMENT_LIMIT)
+    wanted = PipelinePatch(pipeline=pipeline, changes=changes, if_revision=if_revision)
+    found = await wired.rpc.call_raw(subjects.PIPELINES_PATCH, wanted, EDIT_TIMEOUT_S)
     return answer(found, headers=etag_of(found))
 
 

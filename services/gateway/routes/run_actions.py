@@ -8,13 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from services.gateway.access import Scope, caller_of, needs
+from services.gateway.access import caller_of, needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.openapi.examples import CANCELLED, FAILED, STARTED
 from services.gateway.wiring import Wired, answer, location
 from shared.clock import new_id
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.message import Document, OwnRunId
 from shared.contracts.runs import AuditTrail, Run, RunAudit, RunCancel, RunRelease, RunRetry, RunSettle
 

@@ -8,15 +8,16 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
 from services.gateway.openapi.examples import STARTED, WHOLE_RUN
-from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.routes.paging import AfterId, Limit, SortByTime
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.bus.run_requests import START_TIMEOUT_S, start_run
 from shared.clock import new_id
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.message import Document, JsonObject, OwnRunId
 from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import Run, RunGet, RunList, RunPage, RunRequested, RunStarted
@@ -109,6 +110,7 @@ async def list_runs(
     pipeline: Annotated[str | None, Query(max_length=63, description="Slug or id")] = None,
     pipeline_id: UUID | None = None,
     created_after: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
+    sort: SortByTime = "-created_at",
     created_before: Annotated[AwareDatetime | None, Query(description="Time with its zone, itself included")] = None,
 ) -> Response:
     """Runs, newest first, without their outputs."""
@@ -123,6 +125,7 @@ async def list_runs(
         pipeline_id=pipeline_id,
         created_after=created_after,
         created_before=created_before,
+        sort=sort,
     )
     return answer(await wired.rpc.call_raw(subjects.RUNS_LIST, wanted))
 

@@ -7,10 +7,11 @@ from importlib import metadata
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.openapi.answers import answers
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.pipelines import NodeTypeList, NodeTypesList
 
 router = APIRouter(tags=["system"])

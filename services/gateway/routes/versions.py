@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.etags import IfRevision, etag_of
 from services.gateway.openapi.answers import answers
-from services.gateway.routes.paging import AfterNumber, Limit
+from services.gateway.routes.paging import AfterNumber, Limit, SortByNumber
 from services.gateway.wiring import Wired, answer
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.pipelines import Pipeline
 from shared.contracts.versions import (
     PipelineVersion,
@@ -36,9 +37,10 @@ async def list_versions(
     wired: Wired,
     limit: Limit = 50,
     after: AfterNumber = None,
+    sort: SortByNumber = "-number",
 ) -> Response:
     """Versions, newest first, without their documents."""
-    wanted = VersionsList(pipeline=pipeline, limit=limit, after=after)
+    wanted = VersionsList(pipeline=pipeline, limit=limit, after=after, sort=sort)
     return answer(await wired.rpc.call_raw(subjects.VERSIONS_LIST, wanted))
 
 

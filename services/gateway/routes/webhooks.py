@@ -6,12 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from services.gateway.access import Scope, needs
+from services.gateway.access import needs
 from services.gateway.bodies import read_model
 from services.gateway.openapi.answers import answers, body_of
-from services.gateway.routes.paging import AfterId, Limit
+from services.gateway.routes.paging import AfterId, Limit, SortByTime
 from services.gateway.wiring import Wired, Wiring, answer, location
 from shared.contracts import subjects
+from shared.contracts.api_keys import Scope
 from shared.contracts.message import Document
 from shared.contracts.pipelines import Pipeline, PipelineGet
 from shared.contracts.states import DeliveryStatus
@@ -80,10 +81,15 @@ async def _make(wired: Wiring, wanted: WebhookCreate) -> Response:
 
 @router.get("/webhooks", dependencies=READ, responses=answers(WebhookPage))
 async def list_webhooks(
-    wired: Wired, limit: Limit = 50, after: AfterId = None, pipeline_id: UUID | None = None, run_id: UUID | None = None
+    wired: Wired,
+    limit: Limit = 50,
+    after: AfterId = None,
+    sort: SortByTime = "-created_at",
+    pipeline_id: UUID | None = None,
+    run_id: UUID | None = None,
 ) -> Response:
     """Webhooks, newest first, without their secrets."""
-    wanted = WebhooksList(limit=limit, after=after, pipeline_id=pipeline_id, run_id=run_id)
+    wanted = WebhooksList(limit=limit, after=after, sort=sort, pipeline_id=pipeline_id, run_id=run_id)
     return answer(await wired.rpc.call_raw(subjects.WEBHOOKS_LIST, wanted))
 
 
@@ -108,10 +114,15 @@ async def delete_webhook(webhook_id: UUID, wired: Wired) -> Response:
 
 @router.get("/webhooks/{webhook_id}/deliveries", dependencies=READ, responses=answers(WebhookDeliveryPage))
 async def list_deliveries(
-    webhook_id: UUID, wired: Wired, limit: Limit = 50, after: AfterId = None, status: DeliveryStatus | None = None
+    webhook_id: UUID,
+    wired: Wired,
+    limit: Limit = 50,
+    after: AfterId = None,
+    sort: SortByTime = "-created_at",
+    status: DeliveryStatus | None = None,
 ) -> Response:
     """Deliveries of a webhook, newest first: which run, how often it was tried, and what the other side said."""
-    wanted = WebhookDeliveriesList(webhook_id=webhook_id, limit=limit, after=after, status=status)
+    wanted = WebhookDeliveriesList(webhook_id=webhook_id, limit=limit, after=after, sort=sort, status=status)
     return answer(await wired.rpc.call_raw(subjects.WEBHOOK_DELIVERIES_LIST, wanted))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.address import data_dir_of, database_url_of, nats_url_of
+from services.cli.address import data_dir_of, database_url_of, nats_url_of, with_client
 from services.cli.local.state import STATE_FILE, STATUS_FILE, LocalState, load_state, save_state, take_lock
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE
+from shared.client import PipewrightClient
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +99,16 @@ def test_an_address_that_cannot_be_used_is_a_wrong_command_line(
     assert caught.value.code == EXIT_USAGE
     assert f"{variable}: " in words
     assert "hidden" not in words
+
+
+def test_the_address_of_a_gateway_begins_with_its_scheme(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PIPEWRIGHT_URL", "pipewright.example.com")
+    with pytest.raises(SystemExit) as caught:
+        with_client(None, PipewrightClient.list_runs)
+    assert caught.value.code == EXIT_USAGE
+    assert "PIPEWRIGHT_URL: does not begin with http:// or https://. Example: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("find", [nats_url_of, database_url_of], ids=["NATS", "Postgres"])

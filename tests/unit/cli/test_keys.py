@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from services.cli.commands.keys import _show, _state, _time
 from services.cli.main import app
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE
-from services.gateway.access import Scope
-from services.gateway.api_key import ApiKey, MadeApiKey, new_secret
+from services.gateway.api_key import new_secret
+from shared.contracts.api_keys import ApiKey, MadeApiKey, Scope
 
 NOW = datetime.now(UTC)
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from examples.verify_webhook import is_genuine
-from services.coordinator.delivering import DELAYS_S, MOST_ATTEMPTS, AttemptEnd, after, attempt_end
+from services.coordinator.delivering import DELAYS_S, AttemptEnd, after, attempt_end
 from services.coordinator.signatures import new_secret, shown_secret, sign
 from services.coordinator.state import Outcome
 from shared.contracts.states import AttemptOutcome, DeliveryStatus
@@ -24,9 +24,9 @@ def outcome(how: AttemptOutcome, **more: object) -> Outcome:
 
 
 def test_a_delivery_is_tried_over_most_of_a_day_and_then_given_up():
-    waits = [after(REFUSED, failures, Random(1)).delay_s for failures in range(MOST_ATTEMPTS)]
+    waits = [after(REFUSED, failures, Random(1)).delay_s for failures in range(len(DELAYS_S) + 1)]
     assert waits[-1] is None
-    assert after(REFUSED, MOST_ATTEMPTS - 1, Random(1)).status is DeliveryStatus.FAILED
+    assert after(REFUSED, len(DELAYS_S), Random(1)).status is DeliveryStatus.FAILED
     total_s = sum(wait for wait in waits if wait is not None)
     assert 18 * 3600 < total_s < 24 * 3600
 

@@ -27,12 +27,14 @@ REAL = transitions.standing_of
 
 
 def test_no_promise_is_broken_under_these_seeds():
-    kills = 0
+    kills = cuts = 0
     for seed in range(SEEDS):
         tried = Simulation(seed)
         tried.run()
         kills += tried.kills
+        cuts += tried.cuts
     assert kills > SEEDS
+    assert cuts > SEEDS / 10
 
 
 def test_without_faults_everything_is_done_once():

@@ -8,16 +8,9 @@ import orjson
 import pytest
 
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outputs import (
-    METADATA_LIMIT,
-    OUTPUT_LIMIT,
-    TEXT_LIMIT,
-    encode_metadata,
-    encode_output,
-    storable_text,
-)
+from services.executors.kit.outputs import METADATA_LIMIT, TEXT_LIMIT, encode_metadata, encode_output, storable_text
 from shared.contracts.nodes import NodeReady
-from shared.storable import DEPTH_LIMIT
+from shared.storable import DEPTH_LIMIT, OUTPUT_LIMIT
 from tests.unit.executors.attempts import ready
 
 

@@ -14,21 +14,14 @@ import pytest
 from pydantic import ValidationError
 
 from services.gateway import rate_limit
-from services.gateway.access import Scope
-from services.gateway.api_key import (
-    LONGEST_DAYS,
-    NewApiKey,
-    check_expiry,
-    digest_of,
-    has_shape_of_key,
-    new_secret,
-)
+from services.gateway.api_key import LONGEST_DAYS, check_expiry, digest_of, has_shape_of_key, new_secret
 from services.gateway.app import make_app
 from services.gateway.keys import Keys
 from services.gateway.rate_limit import RateLimit, RateLimitedError
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Wiring
 from shared.bus.connection import Bus
+from shared.contracts.api_keys import NewApiKey, Scope
 from shared.errors import InvalidError
 from shared.readiness import Readiness
 from tests.scopes import needed_scopes

@@ -10,7 +10,7 @@ import pytest
 from services.gateway.jsonapi.documents import document_of
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import read_query
-from services.gateway.jsonapi.resources import PREFIX
+from shared.contracts.rest import PREFIX
 
 P = "01890a5d-ac96-774b-bcce-b302099a8057"
 R = "01890a5d-ac96-774b-bcce-b302099a8058"

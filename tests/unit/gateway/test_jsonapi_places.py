@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.app import PREFIX, make_app
+from services.gateway.app import make_app
 from services.gateway.jsonapi import resources
 from services.gateway.jsonapi.places import Place, place_of
 from services.gateway.jsonapi.queries import PAGE, PASSED
 from services.gateway.jsonapi.resources import BY_TYPE, Held, Linked
 from services.gateway.settings import GatewaySettings
 from shared.bus.connection import Bus
+from shared.contracts.rest import PREFIX
 
 APP = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway"))
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -86,7 +87,7 @@ def test_an_owner_is_named_as_answers_name_it():
 
 
 def test_links_begin_where_the_routes_do():
-    assert resources.PREFIX == PREFIX
+    assert resources.link_to("/x", {}).startswith(f"{PREFIX}/")
 
 
 def sayable(place: Place) -> set[str]:
@@ -94,6 +95,7 @@ def sayable(place: Place) -> set[str]:
     if place.answers is None:
         return set(PASSED)
     asked = {"include" for relation in place.answers.relations.values() if isinstance(relation, Held)}
+    asked |= {"sort"} if len(place.answers.orders) > 1 else set()
     return asked | PASSED | (PAGE.keys() | {*place.answers.filters} if place.is_list else set())
 
 

@@ -7,7 +7,7 @@ import pytest
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import Wish, own_link, page_link, read_query
 from services.gateway.jsonapi.refusals import BadQueryError
-from services.gateway.jsonapi.resources import PREFIX
+from shared.contracts.rest import PREFIX
 
 
 def wish(request_line: str) -> Wish:
@@ -29,17 +29,20 @@ def refusal(request_line: str) -> tuple[str, str]:
     ("request_line", "flat"),
     [
         ("GET /pipelines", ""),
-        ("GET /pipelines?sort=slug", ""),
+        ("GET /pipelines?sort=slug", "sort=slug"),
+        ("GET /pipelines?sort=-slug&page[limit]=2", "sort=-slug&limit=2"),
+        ("GET /pipeline_runs?sort=created_at", "sort=created_at"),
+        ("GET /node_types?sort=id", ""),
         ("GET /pipelines?page[limit]=2&page[after]=greeting", "limit=2&after=greeting"),
         ("GET /pipelines?page%5Blimit%5D=2", "limit=2"),
         ("GET /pipelines?filter[status]=active", "status=active"),
         ("GET /pipelines?filter[status]=", "status="),
-        ("GET /pipeline_runs?sort=-created_at&filter[pipeline_id]=7", "pipeline_id=7"),
+        ("GET /pipeline_runs?sort=-created_at&filter[pipeline_id]=7", "sort=-created_at&pipeline_id=7"),
         ("GET /pipeline_runs/7?include=node_results", "include=node_results"),
         ("GET /pipeline_runs/7?include=node_results,node_results.attempts", "include=node_results"),
         ("GET /pipeline_runs/7?include=", ""),
         ("GET /pipelines/x?include=nodes,edges", ""),
-        ("GET /pipelines/x/versions?sort=-number", ""),
+        ("GET /pipelines/x/versions?sort=-number", "sort=-number"),
         ("POST /pipelines/x/execute?wait=10", "wait=10"),
         ("GET /pipelines/x?fields[pipelines]=name&fields[nodes]=key", ""),
         ("GET /pipelines?filter[status]=a%26limit%3D9", "status=a%26limit%3D9"),
@@ -66,9 +69,11 @@ def test_the_names_of_the_client_are_remembered():
 @pytest.mark.parametrize(
     ("request_line", "parameter", "possible"),
     [
-        ("GET /pipelines?sort=name", "sort", "Possible: slug."),
-        ("GET /pipelines?sort=-slug", "sort", "Possible: slug."),
-        ("GET /pipeline_runs?sort=created_at", "sort", "Possible: -created_at."),
+        ("GET /pipelines?sort=name", "sort", "Possible: slug, -slug."),
+        ("GET /pipeline_runs?sort=status", "sort", "Possible: -created_at, created_at."),
+        ("GET /node_types?sort=-id", "sort", "Possible: id."),
+        ("GET /pipelines?fields[pipelines]=slug,naem", "fields[pipelines]", "Did you mean 'name'? Possible: active_"),
+        ("GET /pipelines/x?fields[nodes]=type", "fields[nodes]", "node_type, on_error, pipeline,"),
         ("GET /pipeline_runs/7?sort=-created_at", "sort", "Leave it out."),
         ("POST /pipelines?sort=slug", "sort", "Leave it out."),
         ("GET /pipelines?page[number]=2", "page[number]", "Possible: page[limit], page[after]."),

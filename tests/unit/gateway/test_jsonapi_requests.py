@@ -13,7 +13,7 @@ from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.queries import read_query
 from services.gateway.jsonapi.refusals import BadDocumentError, OtherResourceError, OwnIdError
 from services.gateway.jsonapi.requests import Sent, flat_body
-from services.gateway.jsonapi.resources import PREFIX
+from shared.contracts.rest import PREFIX
 from shared.errors import ServiceError
 
 P = "01890a5d-ac96-774b-bcce-b302099a8057"
