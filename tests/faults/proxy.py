@@ -22,6 +22,7 @@ class Proxy:
     _cuts_commit: bool = False
     commits_cut: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _carrying: set[asyncio.Task[None]] = field(default_factory=set)
     _passing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def black_hole(self) -> None:
@@ -42,6 +43,11 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def end(self) -> None:
+        """Also of those connections that nothing passes through for ever."""
+        for task in self._carrying:
+            task.cancel()
+
     def cut_next_commit(self) -> None:
         self._cuts_commit = True
 
@@ -53,16 +59,18 @@ class Proxy:
             return
         ends, passing = {writer, far_writer}, self._passing
         self._writers |= ends
+        tasks = [
+            asyncio.create_task(self._carry(reader, far_writer, passing, is_request=True, near=writer)),
+            asyncio.create_task(self._carry(far_reader, writer, passing, is_request=False, near=writer)),
+        ]
         try:
-            tasks = [
-                asyncio.create_task(self._carry(reader, far_writer, passing, is_request=True, near=writer)),
-                asyncio.create_task(self._carry(far_reader, writer, passing, is_request=False, near=writer)),
-            ]
+            self._carrying.update(tasks)
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
+            self._carrying.difference_update(tasks)
             self._writers -= ends
             for end in ends:
                 end.transport.abort()
@@ -99,6 +107,6 @@ async def proxying(target_port: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
-        proxy.heal()
+        proxy.end()
         proxy.cut()
         await server.wait_closed()

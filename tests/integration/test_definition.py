@@ -52,7 +52,6 @@ async def test_draft_edit_is_seen_by_nobody_until_it_is_published(engine: Engine
         (subjects.PIPELINES_CREATE, {"document": document("other"), "idempotency_key": "\x00"}),
         (subjects.PIPELINES_CREATE, {"document": document("other", input_schema={"maximum": 2**64 - 1, "a": "\x00"})}),
         (subjects.NODES_CREATE, {"pipeline": "exact", "node": {"key": "b", "type": "step", "config": {"say": "\x00"}}}),
-        (subjects.VERSIONS_RESOLVE, {"pipelines": ["exact", "\x00"]}),
     ],
 )
 async def test_what_cannot_be_stored_is_told_in_words(engine: Engine, subject: str, body: dict[str, Any]) -> None:

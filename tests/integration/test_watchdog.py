@@ -154,3 +154,4 @@ async def test_process_that_cannot_say_so_ends_itself_all_the_same() -> None:
     # `wait` would read what it says.
     await eventually(lambda: process.returncode is not None, "its end", 20)
     assert process.returncode == EXIT_STATUS
+    await process.communicate()
