@@ -19,6 +19,7 @@ from shared.contracts.message import JsonObject
 Answers = dict[int | str, dict[str, Any]]
 
 JSON = "application/json"
+YAML = "application/yaml"
 #: Schemas of what is sent have a name of their own, since a field with a default may be left out there.
 SENT = "#/components/schemas/{model}-Input"
 #: Those of changes to what was sent; all that a body may have is optional.
@@ -66,7 +67,7 @@ def changes_of(model: type[BaseModel], example: JsonObject) -> dict[str, Any]:
 
 def with_yaml(found: Answers, example: str) -> Answers:
     """The answer is to be had as YAML too."""
-    found[200]["content"]["application/yaml"] = {"schema": {"type": "string"}, "example": example}
+    found[200]["content"][YAML] = {"example": example}
     return found
 
 

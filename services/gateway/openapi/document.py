@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from services.gateway.jsonapi.negotiation import MEDIA_TYPE
 from services.gateway.jsonapi.places import place_of
 from services.gateway.openapi import documents, streams
-from services.gateway.openapi.answers import BODIES, JSON, PROBLEMS, SENT
+from services.gateway.openapi.answers import BODIES, JSON, PROBLEMS, SENT, YAML
 from services.gateway.openapi.links import add_links
 from services.gateway.openapi.parameters import describe
 from services.gateway.openapi.problem_types import EXAMPLES
@@ -134,6 +134,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, schemas: dict[s
             del answer["content"][JSON]  # FastAPI's guess at a route that streams
         elif flat is not None:
             answer["headers"] = _headers(status, _kind(answer))
+            if YAML in answer["content"]:  # the same document, in other letters
+                answer["content"][YAML]["schema"] = flat["schema"]
             answer["content"] |= documents.answered(flat, schemas, place, path)
         elif status == "204" and path.endswith(PARTS):
             answer["headers"] = {"ETag": ETAG}

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from services.gateway.app import make_app
@@ -15,6 +16,7 @@ from services.gateway.jsonapi.negotiation import MEDIA_TYPE as OURS
 from services.gateway.jsonapi.places import place_of
 from services.gateway.jsonapi.requests import flat_body
 from services.gateway.keys import Keys
+from services.gateway.openapi.answers import YAML
 from services.gateway.openapi.problem_types import EXAMPLES
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Wiring
@@ -135,7 +137,8 @@ def test_every_example_fits_its_schema(name: str):
     assert [place for place, shown in found.items() if not shown] == []
     for what, kind, content in contents(name):
         for shown in examples(content):
-            assert faults(shown, content["schema"]) == [], (what, kind)
+            read = yaml.safe_load(shown) if kind == YAML else shown
+            assert faults(read, content["schema"]) == [], (what, kind)
 
 
 @each_operation
