@@ -51,13 +51,13 @@ def session() -> Iterator[requests.Session]:
 
 
 @schema.parametrize()
-@settings(quick, max_examples=8)
+@settings(quick, max_examples=6)
 def test_every_answer_is_promised(case: Case, stack: Stack, session: requests.Session) -> None:
     case.call_and_validate(base_url=stack.gateway, headers=HEADERS, checks=CHECKS, session=session)
 
 
 @schema.parametrize()
-@settings(quick, max_examples=3)
+@settings(quick, max_examples=2)
 def test_every_answer_as_jsonapi_is_promised(case: Case, stack: Stack, session: requests.Session) -> None:
     headers = HEADERS | {"accept": OURS}
     case.call_and_validate(base_url=stack.gateway, headers=headers, checks=CHECKS, session=session)
