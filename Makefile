@@ -38,7 +38,7 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest tests/unit tests/contracts
+	@$(BIN)/pytest tests/unit tests/contracts -n 2
 
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
