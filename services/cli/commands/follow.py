@@ -30,10 +30,9 @@ async def follow(client: PipewrightClient, run_id: UUID) -> Run:
 
 
 async def follow_as_json(client: PipewrightClient, run_id: UUID) -> Run:
-    """As `follow`, for programs: a line for each event, or for the run itself where events may have been lost."""
+    """As `follow`, for programs: a line for each event, or for the run as it is where events may have been missed."""
     async for step in client.events(run_id):
-        if isinstance(step, RunEvent) or not step.status.is_final:
-            print_json(step, is_line=True)
+        print_json(step, is_line=True)
     return await client.get_run(run_id, include_node_results=True)
 
 
