@@ -31,7 +31,7 @@ KNOWN: dict[str, tuple[str, Any]] = {
     "to": ("Number of the other version; left out: the draft", 3),
     # Headers
     "if-match": ("The ETag of what was read; refused with 412 when it differs", '"7"'),
-    "idempotency-key": ("The same key and body give the same answer, another body 409", "digest-1"),
+    "idempotency-key": ("The same key and body give the same answer, another body 409", "order-4711"),
     "traceparent": (
         "W3C Trace Context: the run belongs to this trace",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
