@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from shared.contracts.problems import escape
+
 #: Lists and objects inside the outermost one. Messages around a value add some; readers stop at about 200 and
 #: writers at about 250, so that what is deeper could be taken and never be handed on.
 DEPTH_LIMIT = 100
@@ -64,7 +66,7 @@ def zero_places(value: Any, place: str = "") -> Iterator[str]:
         for key, item in value.items():
             if "\x00" in key:
                 yield place
-            yield from zero_places(item, f"{place}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from zero_places(item, f"{place}/{escape(key)}")
 
 
 def without_zero_character(text: str) -> str:
