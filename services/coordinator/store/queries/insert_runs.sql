@@ -2,7 +2,8 @@ WITH started AS (
     INSERT INTO runs.pipeline_runs
            (id, pipeline_id, pipeline_slug, version_id, status, input, idempotency_key, request_sha256,
             unfinished, lanes, error, traceparent, started_at, finished_at)
-    SELECT id, pipeline_id, pipeline_slug, version_id, status, input, idempotency_key,
+    -- A version that is not there is null here, which no run may have that has begun.
+    SELECT new.id, new.pipeline_id, new.pipeline_slug, version.id, status, input, idempotency_key,
            decode(request_sha256, 'hex'), unfinished, lanes, error, traceparent,
            CASE WHEN status NOT IN ('failed', 'pending') THEN clock_timestamp() END,
            CASE WHEN status IN ('completed', 'failed') THEN clock_timestamp() END
@@ -11,6 +12,7 @@ WITH started AS (
                input json, idempotency_key text, request_sha256 text, unfinished int, lanes json,
                error json, traceparent text
            )
+      LEFT JOIN runs.versions AS version ON version.id = new.version_id
     ON CONFLICT DO NOTHING
     RETURNING id, version_id, status, started_at
 ), made AS (
