@@ -20,6 +20,9 @@ OUTPUT_LIMIT = 16 * 1024 * 1024
 #: What of it travels inside a message and lies in its row; more goes through `transfers`, and into `runs.payloads`.
 INLINE_LIMIT = 256 * 1024
 
+#: What holds other values. Made once: written out as a union, it would be made for every value that is looked at.
+CONTAINERS = (dict, list, tuple)
+
 #: U+0000 as JSON writes it: `\u0000` behind an even number of backslashes.
 _ZERO = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -31,7 +34,7 @@ def holds_zero_character(body: bytes) -> bool:
 
 def is_too_deep(value: Any) -> bool:
     """True for what has more than DEPTH_LIMIT lists and objects inside each other; looks at each once."""
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if isinstance(value, CONTAINERS) else []
     for _ in range(DEPTH_LIMIT + 1):
         if not level:
             return False
@@ -39,7 +42,7 @@ def is_too_deep(value: Any) -> bool:
             item
             for around in level
             for item in (around.values() if isinstance(around, dict) else around)
-            if isinstance(item, dict | list)
+            if isinstance(item, CONTAINERS)
         ]
     return bool(level)
 

@@ -9,10 +9,12 @@ class Tokens:
     """HMAC-SHA256 of `run:node:attempt` under the coordinators' secret, as hex."""
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
+        self._keyed = hmac.new(secret.encode(), digestmod="sha256")
 
     def make(self, run_id: str, node_key: str, attempt: int) -> str:
-        return hmac.digest(self._secret, f"{run_id}:{node_key}:{attempt}".encode(), "sha256").hex()
+        digest = self._keyed.copy()
+        digest.update(f"{run_id}:{node_key}:{attempt}".encode())
+        return digest.hexdigest()
 
     def is_valid(self, token: str, run_id: str, node_key: str, attempt: int) -> bool:
         return hmac.compare_digest(token.encode(), self.make(run_id, node_key, attempt).encode())

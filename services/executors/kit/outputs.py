@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from services.executors.kit.errors import PermanentNodeError
-from shared.storable import DEPTH_LIMIT, OUTPUT_LIMIT, TOO_DEEP, holds_zero_character
+from shared.storable import CONTAINERS, DEPTH_LIMIT, OUTPUT_LIMIT, TOO_DEEP, holds_zero_character
 
 #: Figures and words beside the output; with these bounds every result fits into one message.
 METADATA_LIMIT = 16 * 1024
@@ -54,7 +54,7 @@ def _check(value: Any, depth: int) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise _unstorable("a number that JSON does not know (NaN or infinity)")
-    elif isinstance(value, dict | list | tuple):
+    elif isinstance(value, CONTAINERS):
         if depth > DEPTH_LIMIT:
             raise _unstorable(TOO_DEEP)
         for item in value.values() if isinstance(value, dict) else value:
