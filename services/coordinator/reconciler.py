@@ -79,11 +79,10 @@ class Reconciler:
             wait_s: float | None = None
             try:
                 async with self._pool.connection() as connection:
-                    due = await store.load_due(connection)
+                    wait_s = await store.seconds_to_next_retry(connection)
+                    due = await store.load_due(connection) if wait_s is not None and wait_s <= 0 else []
                 if due:
                     await self._release(due)
-                async with self._pool.connection() as connection:
-                    wait_s = await store.seconds_to_next_retry(connection)
             except PASSING as error:
                 log.warning("due retries were not released", error=str(error).strip()[:300] or type(error).__name__)
             await self._sleep_until(wait_s)

@@ -99,11 +99,17 @@ class Webhooks:
 
     async def _look(self) -> float | None:
         """Send what is due; returns the seconds until there is more."""
+        wait_s = await self._seconds_to_next()
+        if wait_s is None or wait_s > 0:
+            return wait_s
         async with self._pool.connection() as connection:
             due = await store.take_due(connection, self._lease_s, BATCH)
             messages = {(row["id"], row["attempt"]): await self._message(connection, row) for row in due}
         await self._publish(messages)
         await self._find_unheard()
+        return await self._seconds_to_next()
+
+    async def _seconds_to_next(self) -> float | None:
         async with self._pool.connection() as connection:
             return await store.seconds_to_next(connection)
 

@@ -16,6 +16,7 @@ from shared.bus.dead_letters import park
 from shared.bus.topology import ANNOUNCEMENT_TTL_S, ensure_node_type_durable
 from shared.bus.watch import BucketWatch
 from shared.contracts import subjects
+from shared.contracts.message import JsonObject
 from shared.contracts.nodes import NodeTypeAnnounced
 from shared.contracts.pipelines import NodeTypeView
 from shared.logging import get_logger
@@ -37,6 +38,8 @@ class NodeTypes:
         self._jetstream = jetstream
         self._known: dict[str, tuple[int, KnownType]] = {}
         self._refused: set[tuple[str, str, int]] = set()
+        #: Type -> the schema that was last found to be one; each worker tells it again every 30 s.
+        self._sound: dict[str, JsonObject] = {}
 
     def watch(self) -> BucketWatch:
         """Hears announcements for as long as it runs."""
@@ -54,7 +57,9 @@ class NodeTypes:
                 raise RefusedError(f"the key {entry.key} is not its own")
             if fault := fault_of([announced.config_schema, announced.output_schema, announced.examples]):
                 raise RefusedError(f"it holds {fault}")
-            Draft202012Validator.check_schema(announced.config_schema)
+            if announced.config_schema != self._sound.get(node_type):
+                Draft202012Validator.check_schema(announced.config_schema)
+                self._sound[node_type] = announced.config_schema
         except (ValidationError, RefusedError, SchemaError) as error:
             await park(
                 self._jetstream,
