@@ -62,3 +62,27 @@ async def test_readiness_is_true_within_seconds_and_liveness_stays(servers: Serv
         assert (await client.get("/live")).status_code == 200
         await servers.nats.start()
         await eventually(lambda: says(200, "ready"), "ready again")
+
+
+async def test_a_pool_that_is_busy_is_heard_though_it_has_no_time_for_questions(
+    empty_nats_url: str, database_url: str
+) -> None:
+    """A process that has too much to do would not have less when it is started anew."""
+    bus, pool = Bus(empty_nats_url, "test"), make_pool(database_url, "test", size=1)
+    heard: list[str] = []
+
+    async def use() -> None:
+        while True:
+            async with pool.connection(timeout=60) as connection:
+                await connection.execute("SELECT pg_sleep(1.5)")
+
+    await bus.connect()
+    await pool.open(wait=True)
+    readiness = Readiness(bus, pool)
+    async with Tasks([use() for _ in range(4)]):
+        await eventually(lambda: pool.get_stats().get("requests_waiting", 0) == 3, "a pool that is busy")
+        async with Tasks([readiness.run(heard.append)]):
+            await eventually(lambda: heard.count("Postgres") == 2, "two signs of life", timeout_s=20)
+            assert readiness.problems() == ["Postgres does not answer"]
+    await pool.close()
+    await bus.close()
