@@ -60,7 +60,7 @@ async def test_no_more_is_pulled_than_there_is_room_for(client: Client, pull: Pu
     assert (len(taken), info.num_ack_pending, info.num_pending) == (4, 4, 6)
     for message in taken:
         await message.ack()
-    await pull.release(4)
+    await pull.release(taken)
     more = await pull.take(10)
     while len(more) < 4:
         more += await pull.take(10)
@@ -72,7 +72,7 @@ async def test_message_handed_back_comes_again_with_its_count(client: Client, pu
     [first] = await pull.take(1)
     assert delivery_of(first).times == 1
     await first.nak()
-    await pull.release(1)
+    await pull.release([first])
 
     [second] = await pull.take(1)
 
