@@ -42,6 +42,7 @@ class Readiness:
             self._pool = pool
             self._used_ms = 0
             self._asks[POSTGRES] = self._ask_postgres
+        self._received = 0
         self._answered: dict[str, float] = {}
 
     def problems(self) -> list[str]:
@@ -68,7 +69,15 @@ class Readiness:
             await asyncio.sleep(ASK_EVERY_S)
 
     async def _ask_nats(self) -> None:
-        await self._bus.ping()
+        """The answer comes behind all messages that wait for this process, which are signs of life themselves."""
+        try:
+            await self._bus.ping()
+        except nats.errors.TimeoutError as error:
+            received = self._bus.client.stats["in_msgs"]
+            if received > self._received:
+                self._received = received
+                raise BusyError from error
+            raise
 
     async def _ask_postgres(self) -> None:
         """Without a limit of its own: a connection that is silent for ever is gone for the pool too."""

@@ -14,6 +14,8 @@ log = get_logger(__name__)
 
 #: An event loop that has not come round for so long is not coming back.
 STALL_LIMIT_S = 20.0
+#: A loop that is so late is busy, as under a flood of requests: no silence counts that it met with.
+LATE_S = 1.0
 #: This thread looks every second; when more has passed, the whole process or machine slept.
 LOOK_EVERY_S = 1.0
 SLEPT_S = 3.0
@@ -49,8 +51,11 @@ class Watchdog:
         self._thread.start()
 
     def tick(self) -> None:
-        """Called by the event loop, at least once a second."""
-        self._last_tick = time.monotonic()
+        """Called by the event loop, at least once a second; one that comes round late has much to do and hears late."""
+        now = time.monotonic()
+        if now - self._last_tick > LATE_S:
+            self._hear_all()
+        self._last_tick = now
 
     def heard(self, name: str) -> None:
         """Called whenever this part has answered."""
@@ -73,7 +78,10 @@ class Watchdog:
             looked_at = time.monotonic()
 
     def _begin_anew(self) -> None:
-        self.tick()
+        self._last_tick = time.monotonic()
+        self._hear_all()
+
+    def _hear_all(self) -> None:
         for name in self._parts:
             self.heard(name)
 

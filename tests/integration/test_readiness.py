@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -86,3 +87,27 @@ async def test_a_pool_that_is_busy_is_heard_though_it_has_no_time_for_questions(
             assert readiness.problems() == ["Postgres does not answer"]
     await pool.close()
     await bus.close()
+
+
+async def test_nats_is_heard_while_its_messages_keep_its_answers_waiting() -> None:
+    """A coordinator that is flooded with requests would not be flooded less when it is started anew."""
+    heard: list[str] = []
+    greeting = b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"proto":1,"headers":true}\r\n'
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+        while await reader.readline():
+            writer.write(b"MSG any 1 1\r\nx\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    bus = Bus(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "test")
+    await bus.connect()
+    readiness = Readiness(bus)
+    async with Tasks([readiness.run(heard.append)]):
+        await eventually(lambda: heard.count("NATS") == 2, "two signs of life", timeout_s=20)
+        assert readiness.problems() == ["NATS does not answer"]
+    await bus.client.close()
+    server.close()
