@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from services.coordinator import large_inputs
+from services.coordinator import dispatch, large_inputs
 from services.coordinator.store import settling
 from shared.bus.transfers import Transfers
 from shared.contracts.message import TransferRef
@@ -57,3 +57,17 @@ async def test_a_node_that_refers_to_too_much_fails_in_words(engine: Engine, mon
     assert failed.error.code == "inputs_too_large"
     assert "Node 'j' refers to outputs of 0.4 MiB ('a' 0.2 MiB, 'b' 0.2 MiB); at most 0.3 MiB" in failed.error.message
     assert await engine.worker.waiting() == 0
+
+
+async def test_messages_beyond_a_part_are_published_all_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "PART_BYTES", 600)
+    await engine.apply("wide", "abcdefg")
+
+    run_id = await engine.start("wide")
+
+    readies = await engine.worker.take(7)
+    assert [ready["dispatch"] for ready in readies] == [1] * 7
+    await engine.worker.complete(*readies)
+    await engine.ends(run_id)
