@@ -92,15 +92,16 @@ async def test_a_pool_that_is_busy_is_heard_though_it_has_no_time_for_questions(
 async def test_nats_is_heard_while_its_messages_keep_its_answers_waiting() -> None:
     """A coordinator that is flooded with requests would not be flooded less when it is started anew."""
     heard: list[str] = []
+    writers: list[asyncio.StreamWriter] = []
     greeting = b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"proto":1,"headers":true}\r\n'
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         writer.write(greeting)
         await reader.readuntil(b"PING\r\n")
         writer.write(b"PONG\r\n")
         while await reader.readline():
             writer.write(b"MSG any 1 1\r\nx\r\n")
-        writer.close()
 
     server = await asyncio.start_server(flood, "127.0.0.1", 0)
     bus = Bus(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "test")
@@ -109,5 +110,8 @@ async def test_nats_is_heard_while_its_messages_keep_its_answers_waiting() -> No
     async with Tasks([readiness.run(heard.append)]):
         await eventually(lambda: heard.count("NATS") == 2, "two signs of life", timeout_s=20)
         assert readiness.problems() == ["NATS does not answer"]
-    await bus.client.close()
     server.close()
+    for writer in writers:
+        writer.transport.abort()
+    await eventually(lambda: not bus.is_connected, "the end of the connection")
+    await bus.close()
