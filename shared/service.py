@@ -9,29 +9,44 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from faststream import FastStream
 
 from shared.bus.connection import Bus
+from shared.greeting import nats_greets, postgres_greets
 from shared.health import serving_health
 from shared.logging import get_logger, toggle_debug_on_signal
 from shared.metrics import count_loop, watch_pool
-from shared.postgres import Pool
-from shared.readiness import Readiness
+from shared.postgres import STATEMENT_TIMEOUT_MS, Pool
+from shared.readiness import NATS, POSTGRES, Readiness
 from shared.settings import CommonSettings
 from shared.tasks import Tasks
 from shared.tracing import tracing
-from shared.watchdog import Watchdog
+from shared.watchdog import Part, Watchdog
 
 log = get_logger(__name__)
 
 #: How often the event loop shows that it comes round.
 TICK_S = 0.5
+#: A NATS connection on which nothing was heard for so long, while its server answers others, is not coming back.
+NATS_LIMIT_S = 30.0
+#: The same for Postgres, beyond the longest statement: locks may keep every connection busy until it is ended.
+POSTGRES_LIMIT_S = STATEMENT_TIMEOUT_MS / 1000 + 15.0
 
 OnReady = Callable[[], None]
 
 
 @asynccontextmanager
-async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
+async def watching(
+    bus: Bus,
+    pool: Pool | None,
+    readiness: Readiness,
+    *,
+    nats_limit_s: float = NATS_LIMIT_S,
+    postgres_limit_s: float = POSTGRES_LIMIT_S,
+) -> AsyncIterator[None]:
     """On a connected bus: a watchdog over this process, and loops that keep the readiness true."""
-    watchdog = Watchdog(bus.address.hosts)
-    bus.on_heard(watchdog.heard)
+    parts = [Part(NATS, lambda: nats_greets(bus.address.hosts), nats_limit_s)]
+    if pool is not None:
+        url = str(pool.conninfo)
+        parts.append(Part(POSTGRES, lambda: postgres_greets(url), postgres_limit_s))
+    watchdog = Watchdog(parts)
 
     async def tick() -> None:
         clock = asyncio.get_running_loop().time
@@ -41,7 +56,7 @@ async def watching(bus: Bus, readiness: Readiness) -> AsyncIterator[None]:
             await asyncio.sleep(TICK_S)
             count_loop(clock() - expected)
 
-    async with Tasks([tick(), readiness.run()]):
+    async with Tasks([tick(), readiness.run(watchdog.heard)]):
         watchdog.start()
         try:
             yield
@@ -72,7 +87,7 @@ async def run_service(
             watch_pool(pool.get_stats)
         await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))
         await bus.connect()
-        await stack.enter_async_context(watching(bus, readiness))
+        await stack.enter_async_context(watching(bus, pool, readiness))
         await stack.enter_async_context(body())
 
     async def ready() -> None:

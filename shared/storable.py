@@ -17,6 +17,8 @@ TOO_DEEP = f"more than {DEPTH_LIMIT} lists and objects inside each other"
 
 #: The most that the output of a node may have, in bytes.
 OUTPUT_LIMIT = 16 * 1024 * 1024
+#: Of all outputs that one node refers to; whoever makes, carries and reads them holds them several times.
+INPUTS_LIMIT = 64 * 1024 * 1024
 #: What of it travels inside a message and lies in its row; more goes through `transfers`, and into `runs.payloads`.
 INLINE_LIMIT = 256 * 1024
 

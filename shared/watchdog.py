@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
+from dataclasses import dataclass
 
+from shared.greeting import Greets
 from shared.logging import get_logger
 
 log = get_logger(__name__)
 
 #: An event loop that has not come round for so long is not coming back.
 STALL_LIMIT_S = 20.0
-#: A connection on which nothing was heard for so long, while its server answers others, is not coming back.
-CUT_OFF_LIMIT_S = 30.0
-#: A server that is there greets within this.
-GREETING_S = 2.0
+#: A loop that is so late is busy, as under a flood of requests: no silence counts that it met with.
+LATE_S = 1.0
 #: This thread looks every second; when more has passed, the whole process or machine slept.
 LOOK_EVERY_S = 1.0
 SLEPT_S = 3.0
@@ -25,34 +24,42 @@ TELL_S = 2.0
 EXIT_STATUS = 70
 
 
-class Watchdog:
-    """Looks whether the event loop comes round, and whether NATS is heard."""
+@dataclass
+class Part:
+    """What this process cannot do without, and when it was last heard."""
 
-    def __init__(
-        self,
-        nats_hosts: list[tuple[str, int]],
-        stall_limit_s: float = STALL_LIMIT_S,
-        cut_off_limit_s: float = CUT_OFF_LIMIT_S,
-    ) -> None:
-        self._nats_hosts = nats_hosts
+    name: str
+    #: True when it answers who connects anew.
+    greets: Greets
+    #: After so long without a word it is asked whether it answers others.
+    limit_s: float
+    heard_at: float = 0.0
+
+
+class Watchdog:
+    """Looks whether the event loop comes round, and whether each part is heard."""
+
+    def __init__(self, parts: list[Part], stall_limit_s: float = STALL_LIMIT_S) -> None:
+        self._parts = {part.name: part for part in parts}
         self._stall_limit_s = stall_limit_s
-        self._cut_off_limit_s = cut_off_limit_s
-        self._last_tick = self._last_heard = time.monotonic()
+        self._last_tick = time.monotonic()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
 
     def start(self) -> None:
-        self.heard()
-        self.tick()
+        self._begin_anew()
         self._thread.start()
 
     def tick(self) -> None:
-        """Called by the event loop, at least once a second."""
-        self._last_tick = time.monotonic()
+        """Called by the event loop, at least once a second; one that comes round late has much to do and hears late."""
+        now = time.monotonic()
+        if now - self._last_tick > LATE_S:
+            self._hear_all()
+        self._last_tick = now
 
-    def heard(self) -> None:
-        """Called whenever NATS has answered."""
-        self._last_heard = time.monotonic()
+    def heard(self, name: str) -> None:
+        """Called whenever this part has answered."""
+        self._parts[name].heard_at = time.monotonic()
 
     def stop(self) -> None:
         """Look no more: the process is ending, and takes its time."""
@@ -63,26 +70,28 @@ class Watchdog:
         while not self._is_over.wait(LOOK_EVERY_S):
             now = time.monotonic()
             if now - looked_at >= SLEPT_S:
-                self.tick()
-                self.heard()
+                self._begin_anew()
             elif now - self._last_tick > self._stall_limit_s:
                 _end("the event loop has stalled", self._stall_limit_s)
-            elif now - self._last_heard > self._cut_off_limit_s:
-                # While the server is away there is nothing better than to wait for it.
-                if any(_greets(host) for host in self._nats_hosts):
-                    _end("cut off from NATS, which answers others", self._cut_off_limit_s)
-                self.heard()
+            else:
+                self._look_at_parts(now)
             looked_at = time.monotonic()
 
+    def _begin_anew(self) -> None:
+        self._last_tick = time.monotonic()
+        self._hear_all()
 
-def _greets(host: tuple[str, int]) -> bool:
-    """A NATS server sends INFO to whoever connects."""
-    try:
-        with socket.create_connection(host, timeout=GREETING_S) as connection:
-            connection.settimeout(GREETING_S)
-            return connection.recv(4) == b"INFO"
-    except OSError:
-        return False
+    def _hear_all(self) -> None:
+        for name in self._parts:
+            self.heard(name)
+
+    def _look_at_parts(self, now: float) -> None:
+        for part in self._parts.values():
+            if now - part.heard_at > part.limit_s:
+                # While the server is away there is nothing better than to wait for it.
+                if part.greets():
+                    _end(f"cut off from {part.name}, which answers others", part.limit_s)
+                self.heard(part.name)
 
 
 def _end(reason: str, limit_s: float) -> None:

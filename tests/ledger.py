@@ -18,7 +18,8 @@ class Ledger(ThreadingHTTPServer):
 
     `nap/<seconds>` answers after so long; `fail/<count>` answers 503 so often, then 200; `status/<code>` that code;
     `gate/open` answers once `open_gate` was called; `size/<bytes>` gives a body of that size; `echo/all` shows what
-    was sent. `/v1/chat/completions` answers as a model does, and is counted under the last message's text.
+    was sent, and `quote/<code>` does the same as a refusal. `/v1/chat/completions` answers as a model does, and is
+    counted under the last message's text; the model `quoting` refuses and shows what was sent.
     """
 
     daemon_threads = True
@@ -89,17 +90,24 @@ class _Handler(BaseHTTPRequestHandler):
             status = 503
         elif what == "size":
             answer = orjson.dumps({"text": "x" * int(argument)})
-        elif what == "echo":
-            sent = {key.lower(): value for key, value in self.headers.items()}
-            answer = orjson.dumps(
-                {"method": self.command, "path": self.path, "headers": sent, "body": body.decode(errors="replace")}
-            )
+        elif what in ("echo", "quote"):
+            status = int(argument) if what == "quote" else 200
+            answer = self._sent(body)
         self._answer(status, answer)
         ledger.answered[name] += 1
+
+    def _sent(self, body: bytes) -> bytes:
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        words = {"method": self.command, "path": self.path, "headers": headers, "body": body.decode(errors="replace")}
+        return orjson.dumps(words)
 
     def _complete(self, ledger: Ledger, body: dict[str, Any]) -> None:
         name = body["messages"][-1]["content"]
         ledger.note(name)
+        if body["model"] == "quoting":
+            message = f"I refuse {self._sent(orjson.dumps(body)).decode()}"
+            self._answer(401, orjson.dumps({"error": {"message": message}}))
+            return
         choice = {"index": 0, "message": {"role": "assistant", "content": f"said {name}"}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
         self._answer(200, orjson.dumps({"model": body["model"], "choices": [choice], "usage": usage}))

@@ -33,6 +33,8 @@ EVENT_KINDS: dict[RunStatus, subjects.RunEventKind] = {
     RunStatus.CANCELLED: "cancelled",
 }
 
+#: Messages that are made before they are published; a large output may stand in each of hundreds.
+PART_BYTES = 16 * 1024 * 1024
 #: The most changes that one event names; more are read from the run.
 CHANGES_IN_EVENT = 1000
 
@@ -54,27 +56,28 @@ class Dispatcher:
         self._transfers = transfers
         self._tokens = tokens
 
-    async def build(
-        self,
-        dispatches: Sequence[Dispatch],
-        facts: Mapping[RunId, RunFacts],
-        known: Mapping[NodeRef, Ended],
-        read: Sequence[Mapping[str, Any]] = (),
-    ) -> list[Outgoing]:
-        """The messages for these nodes, from what is known and what was read of other nodes; without those that
-        cannot be made."""
-        ends = dict(known)
-        for row in read:
-            ends[row["run_id"], row["node_key"]] = Ended(NodeStatus(row["status"]), row["output"], row["error"])
-        messages = []
+    async def send(
+        self, dispatches: Iterable[Dispatch], facts: Mapping[RunId, RunFacts], ends: Mapping[NodeRef, Ended]
+    ) -> bool:
+        """Announce these nodes, part by part; True when the stream has acknowledged all. What is missing, and what
+        cannot be made, the reconciler finds."""
+        is_published = True
+        part: list[Outgoing] = []
+        size = 0
         for dispatch in dispatches:
             try:
-                messages.append(await self._message(dispatch, facts[dispatch.run_id], ends))
+                message = await self._message(dispatch, facts[dispatch.run_id], ends)
             except (nats.errors.Error, TimeoutError, TypeError) as error:
-                # The others are none the worse; this one the reconciler finds.
+                # The others are none the worse.
                 words = str(error) or type(error).__name__
                 log.error("a node could not be sent", run_id=dispatch.run_id, node_key=dispatch.node.key, error=words)
-        return messages
+                continue
+            part.append(message)
+            size += len(message.body)
+            if size > PART_BYTES:
+                is_published = not await self._publisher.publish(part) and is_published
+                part, size = [], 0
+        return not await self._publisher.publish(part) and is_published
 
     @staticmethod
     def unknown(
@@ -114,10 +117,6 @@ class Dispatcher:
         return Outgoing(
             subjects.node_ready(node.node_type), body, f"{run_id}:{node.key}:{node.attempt}:{node.dispatch}"
         )
-
-    async def publish(self, messages: Sequence[Outgoing]) -> bool:
-        """True when the stream has acknowledged all; what is missing, the reconciler finds."""
-        return not await self._publisher.publish(messages)
 
     async def announce_started(self, run: RunState, released: Sequence[NodeState]) -> None:
         await self._event("started", run, [_change(node) for node in released[:CHANGES_IN_EVENT]])

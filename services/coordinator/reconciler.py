@@ -13,11 +13,12 @@ from typing import Any
 import nats.errors
 import psycopg
 
-from services.coordinator.decision import Decision, NodeRef
+from services.coordinator.decision import AttemptRef, Decision, NodeRef
 from services.coordinator.dispatch import Dispatch
 from services.coordinator.metrics import RESCUES, RUNS_UNFINISHED, SWEEPS_FAILED
 from services.coordinator.release import release
 from services.coordinator.repair import repair
+from services.coordinator.resends import MOST_SENDS, Resends
 from services.coordinator.settler import Settler
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store import reconciling as store
@@ -38,6 +39,11 @@ SILENT_S = 15.0
 COUNT_EVERY_S = 15.0
 #: What a sweep may end by, and the next one may not.
 PASSING = (psycopg.Error, nats.errors.Error, ServiceError, TimeoutError)
+#: Of an attempt whose work was sent again and again.
+IN_VAIN = (
+    f"Its work was sent {MOST_SENDS + 1} times, and each time it left the stream without a result that can be read. "
+    "Look at what DEAD_LETTERS holds of its type."
+)
 UNFINISHED = (RunStatus.PENDING, RunStatus.RUNNING)
 #: The shortest time between two looks for due retries.
 SHORTEST_WAIT_S = 0.01
@@ -61,6 +67,7 @@ class Reconciler:
         self._windows = windows
         self._ages = ages
         self._sweep_s = sweep_s
+        self._resends = Resends()
         self._counted_at = -COUNT_EVERY_S
 
     async def run(self) -> None:
@@ -129,23 +136,19 @@ class Reconciler:
             async with self._pool.connection() as connection:
                 await store.forget_leases(connection, back)
         died = [
-            Outcome(
-                run_id=row["run_id"],
-                node_key=row["node_key"],
-                attempt=row["attempt"],
-                outcome=AttemptOutcome.WORKER_DIED,
-                error={"code": "worker_died", "message": "Its worker was not heard of any more."},
-                retryable=True,
-                started_at=row["started_at"],
-            )
+            _died(row, "Its worker was not heard of any more.")
             for row in expired
             if _reference(row) not in back and ages[row["node_type"]].is_gone(_reference(row), row["dispatched_at"])
         ]
-        if died:
-            log.warning("attempts were given up because their workers died", count=len(died))
-            RESCUES.labels("worker_died").inc(len(died))
-            for stored in await self._settler.settle(died):
-                await self._settler.announce(stored)
+        await self._give_up(died)
+
+    async def _give_up(self, died: Sequence[Outcome]) -> None:
+        if not died:
+            return
+        log.warning("attempts were given up because their workers died", count=len(died))
+        RESCUES.labels("worker_died").inc(len(died))
+        for stored in await self._settler.settle(died):
+            await self._settler.announce(stored)
 
     async def _fill_windows(self) -> None:
         sizes = self._windows.sizes()
@@ -183,20 +186,24 @@ class Reconciler:
             lost = [row for row in found if _reference(row) not in ages[row["node_type"]].held]
             if not lost:
                 return
-            facts = await self._versions.facts(connection, {row["run_id"] for row in lost})
+            again = [row for row in lost if not self._resends.are_in_vain(_attempt(row))]
+            facts = await self._versions.facts(connection, {row["run_id"] for row in again})
             async with connection.transaction():
-                free = await store.lock_free_runs(connection, {row["run_id"] for row in lost})
-                rows = await store.send_again(connection, [row for row in lost if row["run_id"] in free])
+                free = await store.lock_free_runs(connection, {row["run_id"] for row in again})
+                rows = await store.send_again(connection, [row for row in again if row["run_id"] in free])
+        await self._give_up([_died(row, IN_VAIN) for row in lost if row not in again])
         if not rows:
             return
         log.warning("work that was lost is sent again", count=len(rows))
         RESCUES.labels("lost").inc(len(rows))
-        await self._announce_again([Dispatch(row[0], node_state(row)) for row in rows], facts)
+        dispatches = [Dispatch(row[0], node_state(row)) for row in rows]
+        if await self._announce_again(dispatches, facts):
+            self._resends.count((one.run_id, one.node.key, one.node.attempt) for one in dispatches)
 
-    async def _announce_again(self, dispatches: list[Dispatch], facts: dict[RunId, RunFacts]) -> None:
+    async def _announce_again(self, dispatches: list[Dispatch], facts: dict[RunId, RunFacts]) -> bool:
         async with self._pool.connection() as connection:
             stored = await self._settler.store(connection, Decision(), facts, again=dispatches)
-        await self._settler.announce(stored)
+        return await self._settler.announce(stored)
 
     async def _repair_silent(self) -> None:
         """Nothing of ours leads here; if it does, the counters are made anew from the node results."""
@@ -227,3 +234,19 @@ class Reconciler:
 
 def _reference(row: Mapping[str, Any]) -> NodeRef:
     return row["run_id"], row["node_key"]
+
+
+def _attempt(row: Mapping[str, Any]) -> AttemptRef:
+    return row["run_id"], row["node_key"], row["attempt"]
+
+
+def _died(row: Mapping[str, Any], message: str) -> Outcome:
+    return Outcome(
+        run_id=row["run_id"],
+        node_key=row["node_key"],
+        attempt=row["attempt"],
+        outcome=AttemptOutcome.WORKER_DIED,
+        error={"code": "worker_died", "message": message},
+        retryable=True,
+        started_at=row.get("started_at"),
+    )

@@ -57,7 +57,7 @@ class RequestLoop:
             await self._starter.put(start)
             await self._finish(message, start)
         finally:
-            await self._pull.release(1)
+            await self._pull.release([message])
 
     async def _finish(self, message: Msg, start: StartRequest) -> None:
         """A passing trouble sends the request back for a while; a refusal that starts nothing is parked."""

@@ -16,7 +16,8 @@ from psycopg import errors as postgres_errors
 from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
-from services.coordinator.inputs import Ended
+from services.coordinator.inputs import Ended, needed_nodes
+from services.coordinator.large_inputs import LargeInputs, ends_of
 from services.coordinator.metrics import SETTLE_SECONDS, count
 from services.coordinator.results import strip
 from services.coordinator.state import Outcome, RunId
@@ -55,6 +56,13 @@ class Stored:
     known: dict[NodeRef, Ended]
     read: list[dict[str, Any]]
 
+    def is_large(self, dispatch: Dispatch, left_out: set[NodeRef]) -> bool:
+        """True when something that this node needs was not read."""
+        if not left_out:
+            return False
+        needed = needed_nodes(self.facts[dispatch.run_id].graph, dispatch.node.key)
+        return any((dispatch.run_id, key) in left_out for key in needed)
+
 
 class Settler:
     """The one way in which node results reach a final state."""
@@ -71,6 +79,7 @@ class Settler:
         self._pool = pool
         self._versions = versions
         self._dispatcher = dispatcher
+        self._large_inputs = LargeInputs(pool, dispatcher)
         self._windows = windows
         self._ended_runs = ended_runs
         self._random = random
@@ -161,14 +170,34 @@ class Settler:
         tell_ends(stored.decision, stored.facts)
         if stored.decision.ended:
             self.run_ended.set()
-        messages = await self._dispatcher.build(stored.sent, stored.facts, stored.known, stored.read)
         decision = stored.decision
-        is_published = await self._dispatcher.publish(messages)
+        is_published = await self._send(stored)
         if decision.runs:
             await self._dispatcher.announce_changes(decision)
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())
+        return is_published
+
+    async def _send(self, stored: Stored) -> bool:
+        left_out = {(row["run_id"], row["node_key"]) for row in stored.read if row["is_left_out"]}
+        large = [dispatch for dispatch in stored.sent if stored.is_large(dispatch, left_out)]
+        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
+        ends = {**stored.known, **ends_of(stored.read)}
+        is_published = await self._dispatcher.send(others, stored.facts, ends)
+        refused: list[Outcome] = []
+        for dispatch in large:
+            try:
+                sent = await self._large_inputs.send(dispatch, stored.facts, stored.known)
+            except psycopg.OperationalError as error:
+                log.warning("a node could not be sent", node_key=dispatch.node.key, error=str(error).strip()[:300])
+                sent = False
+            if isinstance(sent, Outcome):
+                refused.append(sent)
+            else:
+                is_published &= sent
+        for more in await self.settle(refused):
+            is_published &= await self.announce(more)
         return is_published
 
 

@@ -154,7 +154,7 @@ class SettlingLoop:
             for taken in ended:
                 if taken.is_announced:
                     await taken.message.ack()
-            await self._pull.release(len(ended))
+            await self._pull.release([taken.message for taken in ended])
 
 
 def _tell(outcomes: list[Outcome]) -> None:

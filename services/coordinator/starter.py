@@ -168,7 +168,7 @@ class Starter:
     async def _announce(self, started: Mapping[RunId, tuple[RunState, RunFacts]]) -> None:
         dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
-        await self._dispatcher.publish(await self._dispatcher.build(dispatches, facts, {}))
+        await self._dispatcher.send(dispatches, facts, {})
         for run, _ in started.values():
             await self._dispatcher.announce_started(run, list(run.nodes.values()))
 

@@ -108,7 +108,7 @@ async def _connected(app: FastAPI, settings: GatewaySettings, bus: Bus) -> Async
     try:
         async with (
             serving_health(readiness, settings.health_host, settings.health_port),
-            watching(bus, readiness),
+            watching(bus, pool, readiness),
             Tasks([keys.last_uses.run()]),
         ):
             yield

@@ -33,7 +33,6 @@ class Bus:
     def __init__(self, nats_url: str, service: str) -> None:
         self._reported = Reported()
         self._reconnect_hooks: list[Hook] = []
-        self._heard_hooks: list[Callable[[], None]] = []
         #: What of NATS this process needs, and whether it is there.
         self.parts: dict[str, Callable[[], bool]] = {}
         self.address = read_address(nats_url)
@@ -93,12 +92,6 @@ class Bus:
         if not done:
             raise nats.errors.TimeoutError
         flushing.result()
-        for hook in self._heard_hooks:
-            hook()
-
-    def on_heard(self, hook: Callable[[], None]) -> None:
-        """Called whenever NATS has answered a ping."""
-        self._heard_hooks.append(hook)
 
     async def _on_disconnect(self) -> None:
         if not self._stopping:

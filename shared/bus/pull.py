@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -95,7 +95,8 @@ class Pull:
         self._where = f"{stream}/{durable}"
         self._room = room
         self._on_missing = on_missing
-        self._held = 0
+        #: Taken and not released, by the id of the object.
+        self._held: dict[int, Msg] = {}
         self._requested = 0
         self._buffer: deque[Msg] = deque()
         self._arrived = asyncio.Event()
@@ -144,13 +145,18 @@ class Pull:
             self._arrived.clear()
             await self._arrived.wait()
         batch = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
-        self._held += len(batch)
+        self._held |= {id(message): message for message in batch}
         return batch
 
-    async def release(self, count: int) -> None:
-        """So many messages that were taken are settled: there is room for others."""
-        self._held -= count
+    async def release(self, messages: Iterable[Msg]) -> None:
+        """These messages, which were taken, are settled: there is room for others."""
+        for message in messages:
+            del self._held[id(message)]
         await self._top_up()
+
+    def unsettled(self) -> list[Msg]:
+        """All that was delivered and not released, those that nobody has taken yet included."""
+        return [*self._held.values(), *self._buffer]
 
     async def reset(self) -> None:
         """Forget what was asked for: the connection is a new one and the server forgot it too."""
@@ -163,7 +169,7 @@ class Pull:
         return not info.num_pending and not info.num_ack_pending
 
     async def _top_up(self) -> None:
-        missing = self._room - self._held - self._requested - len(self._buffer)
+        missing = self._room - len(self._held) - self._requested - len(self._buffer)
         if self._is_stopping or missing <= 0 or not self._client.is_connected:
             return
         # Half the room at least, unless nothing is asked for: fewer, larger requests.

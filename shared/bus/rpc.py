@@ -33,6 +33,11 @@ STOP_S = 3.0
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
+#: Requests that are being answered on one subject; more than the coordinator lets wait, which tells why.
+MOST_AT_ONCE = 1200
+_BUSY = UnavailableError("overloaded", "Too many requests come at once. Try again in a few seconds.", retry_after_s=2.0)
+OVERLOADED = ProblemReply(error=_BUSY.problem).model_dump_json().encode()
+
 Reply = TypeVar("Reply", bound=BaseModel)
 Handler = Callable[[Any], Awaitable["BaseModel | PlainReply"]]
 
@@ -83,13 +88,23 @@ class Rpc:
         return found
 
     async def serve(self, endpoints: Mapping[str, Endpoint], queue: str) -> None:
-        """Answer on every subject, each request in its own task; replicas share the requests."""
-        for subject, endpoint in endpoints.items():
+        """Answer on every subject, each request in its own task; replicas share the requests.
 
-            async def on_message(message: Msg, endpoint: Endpoint = endpoint) -> None:
+        Past so many at once on a subject they are refused unread, which costs next to nothing.
+        """
+        for subject, endpoint in endpoints.items():
+            running: set[asyncio.Task[None]] = set()
+
+            async def on_message(
+                message: Msg, endpoint: Endpoint = endpoint, running: set[asyncio.Task[None]] = running
+            ) -> None:
+                if len(running) >= MOST_AT_ONCE:
+                    await self._refuse(message)
+                    return
                 task = asyncio.create_task(self._answer(message, endpoint))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                for tasks in (running, self._running):
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
 
             self._subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=on_message))
 
@@ -106,6 +121,11 @@ class Rpc:
         """Wait for the answers that are being made."""
         if self._running:
             await asyncio.wait(self._running, timeout=10)
+
+    async def _refuse(self, message: Msg) -> None:
+        if message.reply:
+            with suppress(nats.errors.Error):
+                await self._client.publish(message.reply, OVERLOADED)
 
     async def _answer(self, message: Msg, endpoint: Endpoint) -> None:
         try:

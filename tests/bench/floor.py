@@ -88,7 +88,7 @@ async def _answer(publisher: Publisher, pull: Pull, messages: list[Msg]) -> None
     await publisher.publish([Outgoing(f"bench.{BACK}", message.data) for message in messages])
     for message in messages:
         await message.ack()
-    await pull.release(len(messages))
+    await pull.release(messages)
 
 
 async def _measure(nats_url: str) -> dict[str, float]:
@@ -131,7 +131,7 @@ async def _many(publisher: Publisher, pull: Pull, count: int) -> None:
         for _ in range((received + len(messages)) // BATCH - received // BATCH):
             room.release()
         received += len(messages)
-        await pull.release(len(messages))
+        await pull.release(messages)
     await sending
 
 

@@ -13,6 +13,8 @@ from tests.e2e.containers import servers_in_containers
 from tests.ledger import Ledger, ledger
 from tests.stack import API_KEY, Stack
 
+#: The credentials of a provider that quotes them.
+MODEL_USER = "operator:providersecret"
 #: Whose pages may call the gateway of the tests.
 ORIGIN = "https://app.example.com"
 
@@ -33,6 +35,8 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     environment = {
         "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{ledger.port}",
         "PIPEWRIGHT_SLOTS": "http_request=4",
+        # A provider that a test asks by name; the others use the demo model.
+        "PIPEWRIGHT_LLM_URLS": f"ledger=http://{MODEL_USER}@127.0.0.1:{ledger.port}/v1",
         "PIPEWRIGHT_CORS_ORIGINS": ORIGIN,
     }
     if request.param == "containers":

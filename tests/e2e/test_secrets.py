@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import httpx
+from nats.aio.msg import Msg
 
+from shared.client import PipewrightClient
+from shared.contracts import subjects
+from tests.e2e.conftest import MODEL_USER
 from tests.e2e.graphs import fetch, pipeline
+from tests.eventually import eventually
 from tests.ledger import Ledger
 from tests.stack import API_KEY, Stack
 
@@ -33,6 +39,44 @@ async def test_credentials_are_in_no_result_and_no_log(api: httpx.AsyncClient, s
         assert secret not in logs
     passwords = [stack.status()["nats"].split(":")[2].split("@")[0], API_KEY]
     assert all(password not in logs for password in passwords)
+
+
+async def test_credentials_that_the_other_side_quotes_in_its_refusal_are_told_nowhere(
+    api: httpx.AsyncClient, client: PipewrightClient, stack: Stack, ledger: Ledger
+) -> None:
+    call = {
+        "url": f"http://user:hunter3secret@127.0.0.1:{ledger.port}/quote/400/quoted?token=querysecret3",
+        "method": "POST",
+        "headers": {"authorization": "Bearer headersecret3", "x-api-key": "keysecret3"},
+        "body": "I say so",
+    }
+    nodes = [
+        {"key": "call", "type": "http_request", "config": call, "on_error": "continue"},
+        {"key": "ask", "type": "llm", "config": {"provider": "ledger", "model": "quoting", "prompt": "Who am I?"}},
+    ]
+    await api.post("/pipelines", json=pipeline("quoted", nodes))
+    await api.post("/pipelines/quoted/publish")
+    events: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        events.append(message.data)
+
+    await client.nats.subscribe(subjects.ALL_RUN_EVENTS, cb=hear)
+
+    run = (await api.post("/pipelines/quoted/execute?wait=20", json={})).json()
+
+    assert run["status"] == "failed"
+    path = f"/pipeline_runs/{run['id']}"
+    await eventually(lambda: any(b'"failed"' in one and run["id"].encode() in one for one in events), "the last event")
+    told = [(await api.get(f"{path}{more}")).text for more in ("", "?include=node_results", "/events", "/node_results")]
+    told += [one.decode() for one in events]
+    told += [log.read_text(errors="replace") for log in (stack.data_dir / "logs").glob("*.log")]
+    # What was refused is told, with the quoted words around the secrets.
+    assert "I say so" in told[1]
+    assert "I refuse" in told[1]
+    encoded = b64encode(MODEL_USER.encode()).decode()
+    for secret in ("hunter3secret", "querysecret3", "headersecret3", "keysecret3", "providersecret", encoded):
+        assert [words for words in told if secret in words] == []
 
 
 async def test_cookies_of_the_other_side_are_not_kept(api: httpx.AsyncClient, ledger: Ledger) -> None:

@@ -21,6 +21,8 @@ class Proxy:
     #: Set by `cut_next_commit`: the next commit reaches the server, its answer reaches nobody.
     _cuts_commit: bool = False
     commits_cut: int = 0
+    #: How often somebody has connected.
+    connections: int = 0
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _carrying: set[asyncio.Task[None]] = field(default_factory=set)
     _passing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -57,6 +59,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
+        self.connections += 1
         ends, passing = {writer, far_writer}, self._passing
         self._writers |= ends
         tasks = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
-import httpx
 import orjson
 import pytest
 from nats.aio.client import Client
@@ -15,12 +15,13 @@ from shared.client import PipewrightClient
 from shared.contracts import subjects
 from tests.e2e.graphs import pipeline, text
 from tests.eventually import eventually
-from tests.faults.flood import SLUG, Flood
+from tests.faults.flood import SLUG, flooding
 from tests.faults.memory import watching_memory
 from tests.faults.system import System
-from tests.stack import API_KEY
 
 TIMES = 10
+#: Times the capacity that were really asked for: NATS makes who asks wait, and so does a machine that is not free.
+REALLY = 3
 RECOVERED_WITHIN_S = 30.0
 #: Of any one service; at rest each has about 80.
 MOST_MEMORY_MB = 400
@@ -40,29 +41,32 @@ async def overload(system: System, seconds: float) -> None:
     async with PipewrightClient.connect(system.nats_url) as ours:
         await ours.apply(pipeline(SLUG, [text("only", "hello")]))
     client = await connect(system.nats_url)
-    headers = {"authorization": f"Bearer {API_KEY}"}
-    address = f"{system.stack.gateway}/api/v3"
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=60) as http:
-        capacity = await _capacity(system, client)
-        before_s = await _latency(client)
-        flood = Flood(client, http)
-        async with watching_memory(system) as peaks_mb:
-            await flood.run(capacity, TIMES, seconds)
+    capacity = await _capacity(system, client)
+    before_s = await _latency(client)
+    api = f"{system.stack.gateway}/api/v3"
+    async with watching_memory(system) as peaks_mb:
+        async with flooding(system.nats_url, api, capacity, TIMES, seconds) as flood:
+            took_s = await flood.asked()
             over = time.monotonic()
-            await eventually(flood.is_answered, "an answer to each request", timeout_s=60)
-            await eventually(lambda: _is_as_before(client, before_s), "the usual latency", timeout_s=RECOVERED_WITHIN_S)
-            recovery_s = time.monotonic() - over
-            await eventually(lambda: _all_completed(system, flood.accepted), "the end of what was accepted", 300)
+            report = await flood.report()
+        await eventually(lambda: _is_as_before(client, before_s), "the usual latency", timeout_s=RECOVERED_WITHIN_S)
+        recovery_s = time.monotonic() - over
+        accepted = set(report["accepted"])
+        await eventually(lambda: _all_completed(system, accepted), "the end of what was accepted", 300)
     await client.close()
 
+    sent, answers = Counter(report["sent"]), Counter(report["answers"])
+    times = sent.total() / took_s / capacity
     print(
-        f"capacity {capacity:.0f} runs/s; {dict(flood.sent)} sent in {seconds:g} s: {dict(flood.answers)}; "
-        f"0 lost of {len(flood.accepted)} accepted; usual again after {recovery_s:.1f} s; "
-        f"peak memory {max(peaks_mb.values()):.0f} MB of {len(peaks_mb)} services"
+        f"capacity {capacity:.0f} runs/s; {times:.1f} times as many asked for in {took_s:.1f} s: {dict(sent)}; "
+        f"{dict(answers)}; "
+        f"0 lost of {len(accepted)} accepted; usual again after {recovery_s:.1f} s; "
+        f"peak memory {max(peaks_mb.values()):.0f} MB of {max(peaks_mb, key=lambda name: peaks_mb[name])}"
     )
-    assert flood.bad == []
-    assert all(flood.answers[f"{way}: {word}"] for way, word in (("reply", "accepted"), ("stream", "accepted")))
-    assert flood.answers["reply: overloaded"] > 0
+    assert times >= REALLY
+    assert report["bad"] == []
+    assert all(answers[f"{way}: {word}"] for way, word in (("reply", "accepted"), ("stream", "accepted")))
+    assert answers["reply: overloaded"] > 0
     assert recovery_s <= RECOVERED_WITHIN_S
     assert max(peaks_mb.values()) < MOST_MEMORY_MB
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ class Steps:
         match config.do:
             case "wait":
                 await self.gate.wait()
+            case "compute":
+                # The loop of this process stands still meanwhile.
+                threading.Event().wait(0.1)
             case "stubborn":
                 while not self.gate.is_set():
                     with suppress(asyncio.CancelledError):
@@ -112,13 +116,15 @@ class Hands:
 
 
 @asynccontextmanager
-async def stepping(client: Client, nats_url: str, *, opens_gate: bool = True) -> AsyncIterator[Hands]:
-    """A worker with four slots, on a connection of its own; what still waits at the end may go on, or not."""
+async def stepping(
+    client: Client, nats_url: str, *, opens_gate: bool = True, is_fast: bool = False, slots: int = 4
+) -> AsyncIterator[Hands]:
+    """A worker on a connection of its own; what still waits at the end may go on, or not."""
     steps = Steps()
     made = Hands(client, steps)
     await ensure_node_type_durable(client.jetstream(), "steps")
     await client.subscribe(subjects.node_result("steps"), cb=made.hear)
-    kind = NodeType("steps", "Steps", "For tests", StepConfig, steps.execute, slots=4)
+    kind = NodeType("steps", "Steps", "For tests", StepConfig, steps.execute, slots=slots, is_fast=is_fast)
     bus = Bus(nats_url, "worker")
     await bus.connect()
     async with working(bus, ExecutorSettings(worker_name="test-1"), [kind]):

@@ -16,6 +16,7 @@ from nats.js.kv import KeyValue
 
 from services.cli.setup import make_topology
 from services.coordinator.windows import FORGET_S, ROUNDS, Windows
+from shared.bus import rpc as rpc_module
 from shared.bus.address import read_address
 from shared.bus.connection import Bus
 from shared.bus.publish import Outgoing, Publisher
@@ -60,7 +61,7 @@ async def test_no_more_is_pulled_than_there_is_room_for(client: Client, pull: Pu
     assert (len(taken), info.num_ack_pending, info.num_pending) == (4, 4, 6)
     for message in taken:
         await message.ack()
-    await pull.release(4)
+    await pull.release(taken)
     more = await pull.take(10)
     while len(more) < 4:
         more += await pull.take(10)
@@ -72,7 +73,7 @@ async def test_message_handed_back_comes_again_with_its_count(client: Client, pu
     [first] = await pull.take(1)
     assert delivery_of(first).times == 1
     await first.nak()
-    await pull.release(1)
+    await pull.release([first])
 
     [second] = await pull.take(1)
 
@@ -191,6 +192,31 @@ async def test_fault_is_answered_without_its_words(rpc: Rpc) -> None:
 
     assert refusal.value.problem.status == 500
     assert "secret" not in refusal.value.problem.detail
+
+
+async def test_requests_past_a_number_are_refused_at_once_and_others_are_answered(
+    client: Client, rpc: Rpc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_module, "MOST_AT_ONCE", 2)
+    gate, waiting = asyncio.Event(), []
+
+    async def wait(request: RunGet) -> PlainReply:
+        waiting.append(request)
+        await gate.wait()
+        return PlainReply({})
+
+    await rpc.serve({"test.wait": Endpoint(RunGet, wait)}, queue="test")
+    asking = [asyncio.create_task(rpc.call_raw("test.wait", RunGet(run_id=uuid4()))) for _ in range(2)]
+    await eventually(lambda: len(waiting) == 2, "two requests that wait")
+
+    with pytest.raises(UnavailableError, match="Too many requests") as refusal:
+        await rpc.call_raw("test.wait", RunGet(run_id=uuid4()))
+    with pytest.raises(ProblemError, match="There is no run"):
+        await rpc.call_raw("test.get", RunGet(run_id=uuid4()))
+
+    assert (refusal.value.problem.status, refusal.value.problem.retry_after_s) == (503, 2.0)
+    gate.set()
+    assert await asyncio.gather(*asking) == [{}, {}]
 
 
 async def test_nobody_there_is_told_at_once(rpc: Rpc) -> None:

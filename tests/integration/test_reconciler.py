@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from services.cli.setup import make_topology
+from services.coordinator import resends
 from services.coordinator.store.queries import query
 from services.coordinator.store.reconciling import send_again
 from shared.contracts import subjects
@@ -55,6 +56,29 @@ def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
         yield from _steps(below)
+
+
+async def test_work_whose_results_nobody_can_read_is_given_up_in_the_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker from outside the tree that says something else: its work is done, and nobody is told whose it was."""
+    monkeypatch.setattr(resends, "MOST_SENDS", 1)
+    await engine.apply("odd-worker", "a", a={"retry": {"max_attempts": 2, "initial_delay_s": 0}})
+    run_id = await engine.start("odd-worker")
+    taken = []
+    for _ in range(2):
+        ready = await engine.worker.take_one(timeout_s=30)
+        taken.append((ready["attempt"], ready["dispatch"]))
+        await engine.jetstream.publish(subjects.node_result("step"), b"all is well")
+        await engine.worker.acknowledge(ready)
+
+    last = await engine.worker.take_one(timeout_s=30)
+    await engine.worker.complete(last)
+
+    [node] = (await engine.ends(run_id)).node_results or []
+    assert [*taken, (last["attempt"], last["dispatch"])] == [(1, 1), (1, 2), (2, 1)]
+    assert [attempt.outcome for attempt in node.attempts] == [AttemptOutcome.WORKER_DIED, AttemptOutcome.COMPLETED]
+    assert await engine.parked("node_result") == 2
 
 
 async def test_first_result_of_an_attempt_wins_whatever_its_dispatch(engine: Engine) -> None:

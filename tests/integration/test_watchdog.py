@@ -11,18 +11,21 @@ from contextlib import contextmanager
 
 import pytest
 
+from services.cli.local.state import LocalState
 from shared.bus.address import read_address
+from shared.greeting import postgres_greets
 from shared.watchdog import EXIT_STATUS
 from tests.eventually import eventually
-from tests.faults.proxy import proxying
+from tests.faults.proxy import Proxy, proxying
 
 #: A loop that turns for ever, or stalls; nothing is ever heard from NATS.
 PROGRAM = """
 import asyncio, sys, time
-from shared.watchdog import Watchdog
+from shared.greeting import nats_greets
+from shared.watchdog import Part, Watchdog
 
 async def main(port, stalls):
-    watchdog = Watchdog([("127.0.0.1", port)], stall_limit_s=2.0, cut_off_limit_s=2.0)
+    watchdog = Watchdog([Part("NATS", lambda: nats_greets([("127.0.0.1", port)]), 2.0)], stall_limit_s=2.0)
     watchdog.start()
     print("started", flush=True)
     while True:
@@ -35,30 +38,30 @@ asyncio.run(main(int(sys.argv[1]), sys.argv[2] == "stalls"))
 """
 
 
-#: Publishes for as long as NATS takes it; what cannot be sent fills every buffer on the way.
-PUBLISHER = """
+#: Connected to both, and watched as a service is; then busy with nothing, or with publishing for as long as NATS takes
+#: it: what cannot be sent fills every buffer on the way.
+SERVICE = """
 import asyncio, sys
 from shared.bus.connection import Bus
-from shared.watchdog import Watchdog
+from shared.postgres import make_pool
+from shared.readiness import Readiness
+from shared.service import watching
 
-async def main(url):
-    bus = Bus(url, "test")
+async def main(nats_url, database_url, publishes):
+    bus, pool = Bus(nats_url, "test"), make_pool(database_url, "test")
     await bus.connect()
-    watchdog = Watchdog(bus.address.hosts, cut_off_limit_s=6.0)
-    bus.on_heard(watchdog.heard)
-    await bus.ping()
-    watchdog.start()
-    print("started", flush=True)
-    async def publish():
+    await pool.open(wait=True)
+    readiness = Readiness(bus, pool)
+    async with watching(bus, pool, readiness, nats_limit_s=6.0, postgres_limit_s=6.0):
+        while readiness.problems():
+            await asyncio.sleep(0.1)
+        print("started", flush=True)
         while True:
-            await bus.client.publish("anything", b"x" * 500_000)
-            await asyncio.sleep(0)
-    publishing = asyncio.create_task(publish())
-    while True:
-        watchdog.tick()
-        await asyncio.sleep(0.1)
+            if publishes:
+                await bus.client.publish("anything", b"x" * 500_000)
+            await asyncio.sleep(0 if publishes else 1)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "publishes"))
 """
 
 
@@ -102,6 +105,10 @@ def greeting(words: bytes, asked: threading.Event) -> Iterator[int]:
         server.shutdown()
 
 
+def through(proxy: Proxy, database_url: str, postgres: LocalState) -> str:
+    return database_url.replace(str(postgres.postgres_port), str(proxy.port))
+
+
 async def begin(program: str, *arguments: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -137,16 +144,53 @@ async def test_process_waits_for_a_server_that_is_away() -> None:
         await process.wait()
 
 
-async def test_a_black_hole_with_full_buffers_ends_the_process(empty_nats_url: str) -> None:
+async def test_a_black_hole_with_full_buffers_ends_the_process(empty_nats_url: str, database_url: str) -> None:
     """nats-py waits for the buffer, and so neither pings nor connects anew, although others get through."""
-    address = read_address(empty_nats_url)
-    [(_, port)] = address.hosts
+    [(_, port)] = read_address(empty_nats_url).hosts
     async with proxying(port) as proxy:
-        process = await begin(PUBLISHER, empty_nats_url.replace(str(port), str(proxy.port)))
+        nats_url = empty_nats_url.replace(str(port), str(proxy.port))
+        process = await begin(SERVICE, nats_url, database_url, "publishes")
         proxy.black_hole_connected()
         output, errors = await asyncio.wait_for(process.communicate(), 40)
     assert process.returncode == EXIT_STATUS
     assert "cut off from NATS, which answers others" in (output + errors).decode()
+
+
+async def test_a_black_hole_before_postgres_alone_ends_the_process(
+    empty_nats_url: str, database_url: str, postgres: LocalState
+) -> None:
+    """Whoever waits for an answer has its connection for ever, and the pool has none to spare in the end."""
+    async with proxying(postgres.postgres_port) as proxy:
+        process = await begin(SERVICE, empty_nats_url, through(proxy, database_url, postgres), "idle")
+        proxy.black_hole_connected()
+        output, errors = await asyncio.wait_for(process.communicate(), 40)
+    assert process.returncode == EXIT_STATUS
+    assert "cut off from Postgres, which answers others" in (output + errors).decode()
+
+
+async def test_process_waits_for_a_postgres_that_is_away(
+    empty_nats_url: str, database_url: str, postgres: LocalState
+) -> None:
+    async with proxying(postgres.postgres_port) as proxy:
+        process = await begin(SERVICE, empty_nats_url, through(proxy, database_url, postgres), "idle")
+        before = proxy.connections
+        proxy.black_hole()
+        # Of the process, nothing but the watchdog connects anew; twice, so that the first one was in vain.
+        await eventually(lambda: proxy.connections == before + 2, "two looks of the watchdog", timeout_s=40)
+        assert process.returncode is None
+        process.kill()
+        await process.communicate()
+
+
+async def test_postgres_greets_whom_it_lets_in(database_url: str) -> None:
+    assert await asyncio.to_thread(postgres_greets, database_url)
+
+
+async def test_postgres_that_is_starting_is_away() -> None:
+    refusal = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+    with greeting(b"E" + (4 + len(refusal)).to_bytes(4) + refusal, threading.Event()) as port:
+        url = f"postgresql://user:word@127.0.0.1:{port}/any?sslmode=disable"
+        assert not await asyncio.to_thread(postgres_greets, url)
 
 
 async def test_process_that_cannot_say_so_ends_itself_all_the_same() -> None:

@@ -25,6 +25,27 @@ from tests.faults.proxy import proxying
 from tests.integration.steps import Hands, stepping
 from tests.servers import nats_server
 
+#: Of impatient consumers.
+ACK_WAIT_S = 2.0
+
+
+async def be_impatient(client: Client) -> None:
+    """Let work be delivered again soon when nobody says that it is being done."""
+    durable = (await client.jetstream().consumer_info(subjects.NODE_WORK, "steps")).config
+    await client.jetstream().add_consumer(subjects.NODE_WORK, durable.evolve(ack_wait=ACK_WAIT_S))
+
+
+async def is_with_the_worker(client: Client, count: int) -> bool:
+    info = await client.jetstream().consumer_info(subjects.NODE_WORK, "steps")
+    return (info.num_ack_pending, info.num_pending) == (count, 0)
+
+
+async def nobody_else_is_given_any(client: Client) -> None:
+    """Not within the time after which work is delivered again."""
+    other = await client.jetstream().pull_subscribe_bind("steps", subjects.NODE_WORK)
+    with pytest.raises(nats.errors.TimeoutError):
+        await other.fetch(1, timeout=2 * ACK_WAIT_S)
+
 
 def without(ready: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in ready.items() if name not in names}
@@ -120,9 +141,8 @@ async def test_a_failure_that_cannot_be_written_is_a_fault_of_its_type(hands: Ha
 
 async def test_finished_work_is_held_until_its_result_is_kept(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beats_module, "BEAT_S", 0.5)
-    jetstream, ack_wait_s = hands.client.jetstream(), 2.0
-    durable = (await jetstream.consumer_info(subjects.NODE_WORK, "steps")).config
-    await jetstream.add_consumer(subjects.NODE_WORK, durable.evolve(ack_wait=ack_wait_s))
+    jetstream = hands.client.jetstream()
+    await be_impatient(hands.client)
     results = (await jetstream.stream_info(subjects.NODE_RESULTS)).config
     await jetstream.delete_stream(subjects.NODE_RESULTS)
     await hands.client.flush()
@@ -130,7 +150,7 @@ async def test_finished_work_is_held_until_its_result_is_kept(hands: Hands, monk
     await hands.send("a", {"do": "give"})
     await eventually(lambda: hands.steps.begun == ["a"], "the work")
     begun_at = time.monotonic()
-    await eventually(lambda: time.monotonic() - begun_at > 2 * ack_wait_s, "the time after which it was lost")
+    await eventually(lambda: time.monotonic() - begun_at > 2 * ACK_WAIT_S, "the time after which it was lost")
     await jetstream.add_stream(results)
 
     await hands.result("a")
@@ -184,14 +204,51 @@ async def test_a_worker_begins_nothing_until_the_ended_runs_are_read_again(clien
             proxy.cut()
             await hands.send("a", {"do": "give"})
 
-            async def is_at_hand() -> bool:
-                info = await client.jetstream().consumer_info(subjects.NODE_WORK, "steps")
-                return info.num_ack_pending == 1
-
-            await eventually(is_at_hand, "the work to be at hand")
+            await eventually(lambda: is_with_the_worker(client, 1), "the work to be at hand")
 
         # The worker stopped meanwhile; it handed back what it could not begin.
         other = await client.jetstream().pull_subscribe_bind("steps", subjects.NODE_WORK)
         [message] = await other.fetch(1, timeout=5)
         assert orjson.loads(message.data)["node_key"] == "a"
         assert hands.steps.begun == []
+
+
+async def test_all_work_at_hand_is_kept_while_it_waits_for_the_ended_runs(
+    client: Client, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats_module, "BEAT_S", 0.5)
+    jetstream = client.jetstream()
+    async with proxying(int(nats_url.rsplit(":", 1)[1])) as proxy:
+        url = f"{nats_url.rsplit(':', 1)[0]}:{proxy.port}"
+        async with stepping(client, url) as hands:
+            await be_impatient(client)
+            await jetstream.delete_key_value(subjects.ENDED_RUNS_BUCKET)
+            proxy.cut()
+            # The first one is taken from the buffer, the others stay there.
+            for number, key in enumerate("abcd", 1):
+                await hands.send(key, {"do": "give"})
+                await eventually(lambda number=number: is_with_the_worker(client, number), "the work to be at hand")
+
+            await nobody_else_is_given_any(client)
+            await make_topology(nats_url)
+
+            for key in "abcd":
+                await hands.result(key)
+            assert sorted(hands.steps.begun) == ["a", "b", "c", "d"]
+
+
+async def test_fast_work_is_kept_while_it_waits_for_its_turn(
+    client: Client, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of it may take longer than the server waits for a word."""
+    monkeypatch.setattr(beats_module, "BEAT_S", 0.5)
+    count = 80
+    async with stepping(client, nats_url, is_fast=True, slots=count) as hands:
+        await be_impatient(client)
+        keys = [f"n{number}" for number in range(count)]
+        await asyncio.gather(*(hands.send(key, {"do": "compute"}) for key in keys))
+
+        await nobody_else_is_given_any(client)
+
+        await eventually(lambda: len(hands.results) == count, "all results", timeout_s=30)
+        assert sorted(hands.steps.begun) == sorted(keys)

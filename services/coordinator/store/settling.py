@@ -8,9 +8,12 @@ from typing import Any
 from services.coordinator.decision import Decision, NodeChange, NodeRef
 from services.coordinator.graph import Graph
 from services.coordinator.state import Lane, NodeState, RunId, RunState
-from services.coordinator.store.together import Call, Rows, execute_together, id_array
+from services.coordinator.store.together import Call, Rows, execute, execute_together, id_array
 from shared.contracts.states import NodeStatus, RunStatus
 from shared.postgres import Connection, as_json
+
+#: Outputs that are read together with a decision; what is beyond is read by itself.
+OUTPUTS_AT_ONCE = 32 * 1024 * 1024
 
 _RUN_STATUSES = {str(status): status for status in RunStatus}
 _NODE_STATUSES = {str(status): status for status in NodeStatus}
@@ -68,20 +71,32 @@ def node_state(row: list[Any]) -> NodeState:
 
 
 async def save(connection: Connection, decision: Decision, wanted: Iterable[NodeRef], *, commits: bool = False) -> Rows:
-    """Write the decision, and read how the nodes wanted ended and what they gave; `commits` ends the transaction.
+    """Write the decision, and read how the nodes wanted ended and what they gave, as far as that is not too large at
+    once; `commits` ends the transaction.
 
     Every change names the state that it leaves: a row in another one ends the transaction as a serialization failure.
     """
     for run in decision.runs.values():
         run.seq += 1
     calls = _changes(decision) if decision.runs else []
-    references = [{"run_id": run_id, "node_key": key} for run_id, key in wanted]
+    references = list(wanted)
     if references:
-        calls.append(Call("load_outputs", (as_json(references),)))
+        calls.append(_loading(references, OUTPUTS_AT_ONCE))
     if not calls and not commits:
         return []
     found = await execute_together(connection, calls, commits=commits)
     return found[-1] if references else []
+
+
+async def load_outputs(connection: Connection, wanted: Iterable[NodeRef], most_bytes: int) -> Rows:
+    """How these nodes ended and what they gave; of the outputs those that are no more than so many bytes together."""
+    call = _loading(wanted, most_bytes)
+    return await execute(connection, call.name, *call.parameters)
+
+
+def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:
+    references = [{"run_id": run_id, "node_key": key} for run_id, key in wanted]
+    return Call("load_outputs", (as_json(references), most_bytes))
 
 
 def _changes(decision: Decision) -> list[Call]:

@@ -25,7 +25,7 @@ STATEMENTS = {
     "save_decision": "json, json, int, int",
     "record_cancelled_attempts": "uuid[]",
     "close_nodes": "uuid[]",
-    "load_outputs": "json",
+    "load_outputs": "json, bigint",
     "insert_runs": "json, json",
     "extend_leases": "json, double precision",
     "read_run": "uuid",

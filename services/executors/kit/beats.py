@@ -39,7 +39,7 @@ class Held:
     is_done: bool = False
 
 
-async def keep(messages: Iterable[Msg]) -> None:
+async def _keep(messages: Iterable[Msg]) -> None:
     """Tell the server that these are not lost, so that it delivers them to nobody else."""
     try:
         for message in messages:
@@ -53,11 +53,20 @@ async def keep(messages: Iterable[Msg]) -> None:
 class Beats:
     """The work that one node type's loop holds."""
 
-    def __init__(self, client: Client, node_type: str, worker: str, give_up: Callable[[Held], None]) -> None:
-        """`give_up` is called with work that is past its deadline."""
+    def __init__(
+        self,
+        client: Client,
+        node_type: str,
+        worker: str,
+        delivered: Callable[[], Iterable[Msg]],
+        give_up: Callable[[Held], None],
+    ) -> None:
+        """`delivered` tells all messages that this worker has, begun or not; `give_up` is called with work that is
+        past its deadline."""
         self._client = client
         self._subject = subjects.node_running(node_type)
         self._worker = worker
+        self._delivered = delivered
         self._give_up = give_up
         self._held: dict[int, Held] = {}
 
@@ -83,7 +92,7 @@ class Beats:
                 await asyncio.sleep(BEAT_S / 3)
                 self._end_overdue()
                 if tick == 2:
-                    await keep([held.message for held in self.all()])
+                    await _keep(self._delivered())
                 try:
                     await self._lease(is_full=tick == 2)
                 except (nats.errors.Error, TimeoutError) as error:

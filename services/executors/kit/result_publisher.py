@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from nats.aio.msg import Msg
 
-from services.executors.kit.beats import Held, keep
+from services.executors.kit.beats import Held
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.kit.outcomes import failed
 from shared.bus.publish import Outgoing, Publisher
@@ -92,21 +92,20 @@ class ResultPublisher:
         try:
             bodies = [finished.body for finished in batch if finished.body is not None]
             if bodies:
-                await self._publish(bodies, batch)
+                await self._publish(bodies)
             for finished in batch:
                 await finished.message.ack()
                 if finished.held is not None:
                     self._on_kept(finished.held)
         finally:
             self._room.release()
-            await self._pull.release(len(batch))
+            await self._pull.release([finished.message for finished in batch])
 
-    async def _publish(self, bodies: list[bytes], batch: list[Finished]) -> None:
-        """Until the stream has acknowledged it, however long NATS is away; no work is delivered again meanwhile."""
+    async def _publish(self, bodies: list[bytes]) -> None:
+        """Until the stream has acknowledged it, however long NATS is away."""
         message: list[Any] = [Outgoing(self._subject, self._encode(bodies))]
         while await self._publisher.publish(message):
             log.warning("results were not acknowledged; sending them again", subject=self._subject)
-            await keep([finished.message for finished in (*batch, *self._waiting)])
             await asyncio.sleep(TRY_AGAIN_S)
 
     def _encode(self, bodies: list[bytes]) -> bytes:

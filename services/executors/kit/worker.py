@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from pydantic import ValidationError
 
 from services.executors.kit.attempt import Attempts, Identity, Prepared
-from services.executors.kit.beats import BEAT_S, Beats, Held, keep
+from services.executors.kit.beats import BEAT_S, Beats, Held
 from services.executors.kit.ended_runs import EndedRuns
 from services.executors.kit.errors import NodeError
 from services.executors.kit.metrics import SLOTS, SLOTS_USED
@@ -37,8 +37,11 @@ log = get_logger(__name__)
 
 #: Work that was delivered more often is not begun again: it may have ended every worker that took it.
 MOST_DELIVERIES = 5
-#: Fast work that is run before its results are handed over; keeps other types of the process going.
+#: Fast work that is run before its results are handed over; keeps other types of the process, and beats, going.
 FAST_BATCH = 250
+FAST_TURN_S = 0.1
+#: Fast work that does not end for so long never will: what waits behind it is for other workers.
+FAST_LIMIT_S = 60.0
 #: Work that has not ended so long after its timeout never will.
 GRACE_S = 5.0
 #: How long a stopping worker lets work end by itself; the rest is handed back.
@@ -67,8 +70,9 @@ class Worker:
         self._attempts = attempts
         self._ended_runs = ended_runs
         self._clock = clock
+        self._turn_began: float | None = None
         self.pull = Pull(client, subjects.NODE_WORK, node_type.name, slots, announce)
-        self._beats = Beats(client, node_type.name, name, self._give_up)
+        self._beats = Beats(client, node_type.name, name, self._delivered, self._give_up)
         self._results = ResultPublisher(publisher, self.pull, node_type.name, name, self._beats.remove)
         ended_runs.on_end(self._drop)
         SLOTS.labels(node_type.name).set(slots)
@@ -86,15 +90,35 @@ class Worker:
             await self._results.drain()
 
     async def _loop(self) -> None:
-        while messages := await self.pull.take(FAST_BATCH):
+        rest: list[Msg] = []
+        while messages := rest or await self.pull.take(FAST_BATCH):
+            rest = []
             if not self._ended_runs.is_current and not await self._hold_back(messages):
                 continue
-            is_told = log.isEnabledFor(DEBUG)
-            finished = [done for message in messages if (done := await self._take(message, is_told)) is not None]
-            if finished:
-                self._results.put(finished)
-            # A batch of fast work never waits; let the loops beside this one have their turn.
+            rest = await self._take_some(messages)
+            # Fast work never waits; let the loops beside this one have their turn.
             await asyncio.sleep(0)
+
+    async def _take_some(self, messages: list[Msg]) -> list[Msg]:
+        """As many as there is time for in a turn; returns the rest."""
+        clock, is_told = asyncio.get_running_loop().time, log.isEnabledFor(DEBUG)
+        self._turn_began = began = clock()
+        finished: list[Finished] = []
+        count = 0
+        while count < len(messages) and clock() - began < FAST_TURN_S:
+            if (done := await self._take(messages[count], is_told)) is not None:
+                finished.append(done)
+            count += 1
+        self._turn_began = None
+        if finished:
+            self._results.put(finished)
+        return messages[count:]
+
+    def _delivered(self) -> list[Msg]:
+        """All that nobody else is to be given; what waits for a turn without end is not among it."""
+        if self._turn_began is not None and asyncio.get_running_loop().time() - self._turn_began > FAST_LIMIT_S:
+            return [held.message for held in self._beats.all()]
+        return self.pull.unsettled()
 
     async def _hold_back(self, messages: list[Msg]) -> bool:
         """Begin nothing until it is known which runs have ended; False when the worker stops meanwhile."""
@@ -104,7 +128,6 @@ class Worker:
                 for message in messages:
                     await self._hand_back(message)
                 return False
-            await keep(messages)
         return True
 
     async def _take(self, message: Msg, is_told: bool) -> Finished | None:
@@ -184,7 +207,7 @@ class Worker:
     async def _hand_back(self, message: Msg) -> None:
         with suppress(nats.errors.Error):
             await message.nak()
-        await self.pull.release(1)
+        await self.pull.release([message])
 
     async def _prepare(self, ready: NodeReady) -> Prepared | bytes:
         try:
