@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+#: What had waited in a frozen process, or in a pipe, is begun when that is over; by then others have it too.
+AWAKE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Done:
 def explain(extras: Sequence[Extra], done: Sequence[Done]) -> tuple[Counter[str], list[Extra]]:
     """How many go back to each kind of fault, and which to none.
 
-    A fault explains an execution if it went on between the first and the last one of that node, and no more of them
-    than were in flight in what it hit. Where several can, it is the latest.
+    A fault explains an execution if it went on between the first and the last one of that node, or was over just before
+    the first, and no more of them than were in flight in what it hit. Where several can, it is the latest.
     """
     room = {id(fault): fault.most_extra for fault in done}
     by_fault: Counter[str] = Counter()
@@ -43,7 +46,7 @@ def explain(extras: Sequence[Extra], done: Sequence[Done]) -> tuple[Counter[str]
         able = [
             fault
             for fault in done
-            if room[id(fault)] > 0 and fault.begin <= extra.last and extra.first <= fault.end
+            if room[id(fault)] > 0 and fault.begin <= extra.last and extra.first <= fault.end + AWAKE
         ]  # fmt: skip
         if not able:
             unexplained.append(extra)

@@ -43,7 +43,7 @@ def test_a_fault_explains_no_more_than_was_in_flight_in_what_it_hit() -> None:
 
 def test_only_what_went_on_between_two_executions_explains_the_second() -> None:
     done = [
-        Done("before", at(1), at(2), most_extra=9),
+        Done("before", at(0), at(1), most_extra=9),
         Done("meanwhile, harmless", at(5), at(6)),
         Done("after", at(30), at(31), most_extra=9),
     ]
@@ -52,6 +52,12 @@ def test_only_what_went_on_between_two_executions_explains_the_second() -> None:
 
     assert not by_fault
     assert unexplained == [extra]
+
+
+def test_what_waited_in_a_frozen_process_is_explained_by_that() -> None:
+    done = [Done("worker frozen", at(1), at(15), most_extra=1)]
+
+    assert explain([Extra("node", at(15.1), at(15.2))], done)[0] == {"worker frozen": 1}
 
 
 def test_the_latest_of_several_faults_explains_an_execution() -> None:
