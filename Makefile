@@ -42,8 +42,8 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: under a min
 
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 2 --dist loadfile
-	@$(BIN)/pytest tests/faults -m "not long" -o faulthandler_timeout=600
+	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest tests/faults -m "not long" -n 2 -o faulthandler_timeout=600
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)

@@ -18,8 +18,10 @@ from tests.ports import free_port
 
 @asynccontextmanager
 async def postgres_server(folder: Path) -> AsyncIterator[LocalState]:
+    """Of no durability: nobody cuts its power, and at its stop the files of hundreds of databases would be synced."""
     state = LocalState(postgres_port=free_port())
-    async with running(prepare_postgres(state, folder), state.postgres_port):
+    command = [*prepare_postgres(state, folder), "--fsync=off"]
+    async with running(command, state.postgres_port):
         yield state
 
 

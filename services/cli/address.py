@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from services.cli.local.state import live_status
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, fail, told
-from shared.bus.address import read_address
-from shared.client import PipewrightClient
-from shared.settings import DatabaseSettings, check_nats_url, connection_parameters, describe
+
+if TYPE_CHECKING:
+    from shared.client import PipewrightClient
 
 DEFAULT_DATA_DIR = Path(".pipewright")
 
@@ -28,6 +28,9 @@ def nats_url_of(data_dir: Path) -> str:
     url = os.environ.get("PIPEWRIGHT_NATS_URL")
     if not url:
         return _of_stack(data_dir, "nats", "PIPEWRIGHT_NATS_URL")
+    from shared.bus.address import read_address
+    from shared.settings import check_nats_url
+
     _check("nats_url", check_nats_url, url)
     _check("nats_url", read_address, url)
     return url
@@ -38,6 +41,8 @@ def database_url_of(data_dir: Path) -> str:
     url = os.environ.get("PIPEWRIGHT_DATABASE_URL")
     if not url:
         return _of_stack(data_dir, "postgres", "PIPEWRIGHT_DATABASE_URL")
+    from shared.settings import connection_parameters
+
     _check("database_url", connection_parameters, url)
     return url
 
@@ -54,6 +59,8 @@ def _check(field: str, read: Callable[[str], object], url: str) -> None:
     try:
         read(url)
     except ValueError as error:
+        from shared.settings import DatabaseSettings, describe
+
         raise fail(describe(DatabaseSettings, field, str(error)), EXIT_USAGE) from error
 
 
@@ -71,6 +78,7 @@ def with_client(data_dir: Path | None, use: Callable[[PipewrightClient], Awaitab
     Over REST when `PIPEWRIGHT_URL` is set, with `PIPEWRIGHT_API_KEY`; else over NATS.
     """
     url = _gateway_url() or nats_url_of(data_dir_of(data_dir))
+    from shared.client import PipewrightClient
 
     async def main() -> Value:
         async with PipewrightClient.connect(url, os.environ.get("PIPEWRIGHT_API_KEY")) as client:

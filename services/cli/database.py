@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import psycopg
-from psycopg.rows import dict_row
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from services.cli.address import data_dir_of, database_url_of
 from services.cli.output import EXIT_UNAVAILABLE, fail
-from shared.postgres import Connection
+
+if TYPE_CHECKING:
+    from shared.postgres import Connection
 
 Value = TypeVar("Value")
 
@@ -20,6 +19,8 @@ Value = TypeVar("Value")
 def in_database(data_dir: Path | None, use: Callable[[Connection], Awaitable[Value]]) -> Value:
     """Connect, use the connection, close; what goes wrong is told in words."""
     url = database_url_of(data_dir_of(data_dir))
+    import psycopg
+    from psycopg.rows import dict_row
 
     async def main() -> Value:
         options: dict[str, Any] = {"connect_timeout": 10, "application_name": "pipewright-command"}

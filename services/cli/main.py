@@ -1,4 +1,7 @@
-"""The `pipewright` command."""
+"""The `pipewright` command.
+
+Modules of commands import what a call needs when it is called, so that no command waits for the parts of others.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def _counts(pairs: list[str]) -> dict[str, int]:
 def down(data_dir: DataDir = None) -> None:
     """Stop what 'up' started; the data is kept."""
     from services.cli.address import data_dir_of
-    from services.cli.commands.up import down as stop
+    from services.cli.commands.down import down as stop
 
     stop(data_dir_of(data_dir))
 
@@ -93,7 +96,7 @@ def status(as_json: Json = False, data_dir: DataDir = None) -> None:
     """What 'up' started, and how it is."""
 
     from services.cli.address import data_dir_of
-    from services.cli.commands.up import require_status
+    from services.cli.commands.down import require_status
 
     found = require_status(data_dir_of(data_dir))
     if as_json:

@@ -56,9 +56,9 @@ def run_service_process(
 
 def _make(service: str, node_types: Sequence[str], on_ready: Callable[[], None]) -> Coroutine[Any, Any, None]:
     package = "executors" if service == "worker" else service
-    app = import_module(f"services.{package}.app")
     settings = read_service_settings(package)
     configure_logging(service, settings.log_level, settings.log_format)
+    app = import_module(f"services.{package}.app")
     if service == "worker":
         main: Coroutine[Any, Any, None] = app.run(settings, node_types, on_ready)
     else:

@@ -10,8 +10,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import nats
 import nats.errors
-from faststream.nats import NatsSecurity
-from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
 
 from shared.bus.reported import Reported, words_of
@@ -36,15 +34,6 @@ class Address:
     user: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
-
-    @property
-    def security(self) -> NatsSecurity:
-        """For a broker."""
-        if self.user is not None and self.password is not None:
-            return NatsUserPassword(self.user, self.password, ssl_context=self.tls)
-        if self.user is not None:
-            return NatsToken(self.user, ssl_context=self.tls)
-        return NatsSecurity(ssl_context=self.tls)
 
     @property
     def hosts(self) -> list[tuple[str, int]]:

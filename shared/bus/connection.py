@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 
 import nats.errors
 import nats.js.errors
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsSecurity
+from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
 
-from shared.bus.address import read_address
+from shared.bus.address import Address, read_address
 from shared.bus.reported import Reported
 from shared.logging import get_logger
 
@@ -39,7 +40,7 @@ class Bus:
         self.broker = NatsBroker(
             self.address.servers,
             inbox_prefix=self.address.inbox_prefix,
-            security=self.address.security,
+            security=_security(self.address),
             name=f"pipewright-{service}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes seconds as a float
@@ -118,3 +119,11 @@ def _forget_error(flushing: asyncio.Future[None]) -> None:
     """Nobody may be waiting for it any more."""
     if not flushing.cancelled():
         flushing.exception()
+
+
+def _security(address: Address) -> NatsSecurity:
+    if address.user is not None and address.password is not None:
+        return NatsUserPassword(address.user, address.password, ssl_context=address.tls)
+    if address.user is not None:
+        return NatsToken(address.user, ssl_context=address.tls)
+    return NatsSecurity(ssl_context=address.tls)

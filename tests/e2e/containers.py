@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
 NATS_IMAGE = "nats:2.12-alpine"
 POSTGRES_IMAGE = "postgres:17-alpine"
+#: Where Docker looks for its engine unless it is told.
+DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
 @contextmanager
@@ -42,16 +46,29 @@ def _skip_unless_there_are_images() -> None:
     import docker
     import docker.errors
 
+    _skip_unless_an_engine_listens()
     try:
         client = docker.from_env()
-        client.ping()
     except docker.errors.DockerException as error:
         pytest.skip(f"no Docker engine answers: {error}")
-    for image in (NATS_IMAGE, POSTGRES_IMAGE):
-        try:
-            client.images.get(image)
-        except docker.errors.ImageNotFound:
+    with closing(client):
+        for image in (NATS_IMAGE, POSTGRES_IMAGE):
             try:
-                client.images.pull(image)
-            except docker.errors.APIError as error:
-                pytest.skip(f"the image {image} is not here and cannot be had: {error}")
+                client.images.get(image)
+            except docker.errors.ImageNotFound:
+                try:
+                    client.images.pull(image)
+                except docker.errors.APIError as error:
+                    pytest.skip(f"the image {image} is not here and cannot be had: {error}")
+
+
+def _skip_unless_an_engine_listens() -> None:
+    """Docker's own client leaves its socket open where nobody does."""
+    kind, _, path = os.environ.get("DOCKER_HOST", DOCKER_HOST).partition("://")
+    if kind != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            pytest.skip(f"no Docker engine listens at {path}: {error}")

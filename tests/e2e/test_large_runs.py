@@ -95,6 +95,7 @@ async def test_deleted_pipeline_leaves_its_run_alone(
 async def test_nothing_begins_after_a_cancel(client: PipewrightClient, ledger: Ledger) -> None:
     nodes = [fetch(f"n{number}", f"{ledger.url}/nap/0.1/stopped-{number}") for number in range(500)]
     await client.apply(pipeline("stopped", nodes))
+    await client.apply(pipeline("later", [fetch("one", f"{ledger.url}/nap/0.1/later")]))
     started = await client.run("stopped")
     await eventually(lambda: len(ledger.of("stopped-")) >= 8, "the run's work")
 
@@ -102,7 +103,7 @@ async def test_nothing_begins_after_a_cancel(client: PipewrightClient, ledger: L
     answered_at = time.monotonic()
 
     # Another run's work comes after all that was in the queue.
-    later = [await client.run("small-neighbour") for _ in range(8)]
+    later = [await client.run("later") for _ in range(8)]
     await asyncio.gather(*(client.wait(run.run_id, 60) for run in later))
     begun = [moment for name in ledger.of("stopped-") for moment in ledger.times[name]]
     assert max(begun) <= answered_at + 1

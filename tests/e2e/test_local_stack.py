@@ -33,7 +33,15 @@ def processes_of(stack: Stack) -> list[psutil.Process]:
 
 
 def running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in processes if _is_running(process)]
+
+
+def _is_running(process: psutil.Process) -> bool:
+    """It may end between the two questions."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def run_greeting(stack: Stack) -> httpx.Response:

@@ -13,10 +13,10 @@ from rich.markup import escape
 from services.cli.database import in_database
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_REFUSED, EXIT_USAGE, OUT, fail, make_table, print_json
-from shared.postgres import Connection
 
 if TYPE_CHECKING:
     from shared.contracts.api_keys import ApiKey, MadeApiKey, NewApiKey
+    from shared.postgres import Connection
 
 keys_app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 

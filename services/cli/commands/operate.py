@@ -7,18 +7,13 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import nats.errors
-import nats.js.errors
-import psycopg
 import typer
 from rich.markup import escape
 
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
 from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json, refused
-from shared.bus.topology import TopologyError
 from shared.errors import ServiceError
-from shared.postgres import MigrationError
 
 Monitoring = Annotated[
     str | None,
@@ -43,7 +38,10 @@ def serve(
 
 def migrate(as_json: Json = False, data_dir: DataDir = None) -> None:
     """Bring the tables into the shape of this version; safe to run twice and at once."""
+    import psycopg
+
     from services.cli.setup import migrate_all
+    from shared.postgres import MigrationError
 
     url = database_url_of(data_dir_of(data_dir))
     try:
@@ -72,8 +70,12 @@ def topology(
 
     With PIPEWRIGHT_PROFILE=production it refuses a server that is known to acknowledge before a write is on disk.
     """
+    import nats.errors
+    import nats.js.errors
+
     from services.cli.nats_sync import problem_of_sync
     from services.cli.setup import make_topology
+    from shared.bus.topology import TopologyError
 
     url = nats_url_of(data_dir_of(data_dir))
     if monitoring_url and os.environ.get("PIPEWRIGHT_PROFILE") == "production":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -13,10 +13,12 @@ from rich.markup import escape
 from services.cli.address import with_client
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, make_table, print_json, state
-from shared.client import PipewrightClient
-from shared.contracts.edits import Findings
-from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelineDocument, PipelinePage, written
-from shared.contracts.versions import PipelineVersion, VersionPage
+
+if TYPE_CHECKING:
+    from shared.client import PipewrightClient
+    from shared.contracts.edits import Findings
+    from shared.contracts.pipelines import Applied, NodeTypeView, Pipeline, PipelineDocument, PipelinePage
+    from shared.contracts.versions import PipelineVersion, VersionPage
 
 #: Read at once, of lists that are shown whole.
 PAGE = 200
@@ -61,6 +63,7 @@ def read_document(file: Path) -> Any:
 @pipelines_app.command("list")
 def list_pipelines(as_json: Json = False, data_dir: DataDir = None) -> None:
     """All pipelines, by slug."""
+    from shared.contracts.pipelines import PipelinePage
 
     async def main(client: PipewrightClient) -> PipelinePage:
         found: list[Pipeline] = []
@@ -107,6 +110,7 @@ def show(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None
 @pipelines_app.command()
 def export(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None:
     """The draft as the file that 'apply' takes."""
+    from shared.contracts.pipelines import written
 
     async def main(client: PipewrightClient) -> PipelineDocument:
         return await client.export(pipeline)
@@ -140,6 +144,7 @@ def validate(file: Path, as_json: Json = False, data_dir: DataDir = None) -> Non
 @pipelines_app.command()
 def versions(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> None:
     """What was published, newest first."""
+    from shared.contracts.versions import VersionPage
 
     async def main(client: PipewrightClient) -> VersionPage:
         found: list[PipelineVersion] = []

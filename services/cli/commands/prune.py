@@ -6,14 +6,16 @@ import asyncio
 import re
 from collections import Counter
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.database import in_database
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_USAGE, OUT, counted, fail, print_json
-from shared.postgres import Connection
+
+if TYPE_CHECKING:
+    from shared.postgres import Connection
 
 #: While a coordinator or another command deletes.
 TRY_AGAIN_S = 0.2

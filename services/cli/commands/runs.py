@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import orjson
@@ -13,7 +13,6 @@ import typer
 from rich.markup import escape
 
 from services.cli.address import with_client
-from services.cli.commands.follow import follow, follow_as_json
 from services.cli.options import DataDir, Json
 from services.cli.output import (
     EXIT_CANCELLED,
@@ -26,9 +25,11 @@ from services.cli.output import (
     print_json,
     state,
 )
-from shared.client import PipewrightClient
-from shared.contracts.runs import Run, RunPage
 from shared.contracts.states import RunStatus
+
+if TYPE_CHECKING:
+    from shared.client import PipewrightClient
+    from shared.contracts.runs import Run, RunPage
 
 runs_app = typer.Typer(help="List, show and cancel runs.", no_args_is_help=True)
 
@@ -56,6 +57,8 @@ def run(
     data_dir: DataDir = None,
 ) -> None:
     """Run a pipeline. Exit code 0 when it completed, 1 when it failed, 3 when it was cancelled."""
+    from services.cli.commands.follow import follow, follow_as_json
+
     run_input = read_input(inputs or [], input_file)
 
     async def main(client: PipewrightClient) -> Run | None:

@@ -1,11 +1,10 @@
-"""`up`, `down` and `status`: the whole stack on this machine, as supervised processes."""
+"""`up`: the whole stack on this machine, as supervised processes."""
 
 from __future__ import annotations
 
 import gc
 import os
 import shlex
-import signal
 import sys
 import time
 from functools import partial
@@ -22,21 +21,17 @@ from services.cli.local.state import (
     LocalState,
     choose_port,
     is_free,
-    is_locked,
-    live_status,
     load_state,
     save_state,
     take_lock,
 )
-from services.cli.output import EXIT_INTERRUPTED, EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail
+from services.cli.output import EXIT_INTERRUPTED, EXIT_USAGE, OUT, fail
 from services.cli.plan import Options, common_environment, given_settings, server_parts, service_parts
 from services.cli.services import PRELOADED, read_service_settings
 from services.cli.supervisor import StartError, StoppedError, Supervisor
 from shared.logging import redact_text
 from shared.settings import SettingsError
 
-#: How long `down` waits for an orderly end.
-STOP_TIMEOUT_S = 60.0
 #: So begins the last line that a stack says when it is ready.
 STOP_WITH = "Stop it with"
 
@@ -221,33 +216,3 @@ def _wait_for_detached(pid: int, data_dir: Path) -> None:
         sys.stdout.flush()
         shown = len(text)
         time.sleep(0.05)
-
-
-def down(data_dir: Path) -> None:
-    """Stop the stack of this data directory and wait for its end."""
-    status = live_status(data_dir)
-    if status is None:
-        OUT.print(f"nothing runs in {data_dir}")
-        return
-    os.kill(status["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _is_alive(status["pid"]) and is_locked(data_dir):
-        if time.monotonic() > deadline:
-            raise fail(f"the stack (process {status['pid']}) did not stop within {STOP_TIMEOUT_S:.0f} s.")
-        time.sleep(0.05)
-    OUT.print("stopped; the data is kept for the next start")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def require_status(data_dir: Path) -> dict[str, Any]:
-    status = live_status(data_dir)
-    if status is None:
-        raise fail(f"nothing runs in {data_dir}. Start it with 'pipewright up'.", EXIT_UNAVAILABLE)
-    return {name: status[name] for name in ("gateway", "nats", "postgres", "services")}
