@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import select
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors import InvalidError, UnavailableError
 
@@ -61,6 +62,11 @@ async def _check(connection: Connection) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
+#: After so long a pool gives up a connection that it tries to make, each time after twice the wait before, and begins
+#: anew with the next who asks for one: so that none is waited for minutes when Postgres is back after minutes.
+RECONNECT_S = 5.0
+#: A service that starts waits so long for Postgres.
+OPEN_S = 60.0
 #: Times that psycopg sees a statement before it prepares it, unless it is told to at once.
 PREPARE_AFTER = 5
 #: Every statement of a service goes by an index; without these, one that was prepared while its tables were
@@ -91,8 +97,23 @@ def make_pool(database_url: str, application: str, size: int = 4, *, prepares_it
         min_size=1,
         max_size=size,
         timeout=10,
+        reconnect_timeout=RECONNECT_S,
         open=False,
     )
+
+
+async def open_pool(pool: Pool) -> None:
+    """Until Postgres lets us in; PoolTimeout after a minute, since whoever started this process will do so again."""
+    await pool.open()
+    clock = asyncio.get_running_loop().time
+    end = clock() + OPEN_S
+    while True:
+        try:
+            async with pool.connection(timeout=RECONNECT_S):
+                return
+        except PoolTimeout:
+            if clock() > end:
+                raise
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ LATE_S = 1.0
 #: This thread looks every second; when more has passed, the whole process or machine slept.
 LOOK_EVERY_S = 1.0
 SLEPT_S = 3.0
+#: Of its limit, a part that answers others has this long to answer this process.
+RETURN_PART = 1 / 3
 #: For the last words.
 TELL_S = 2.0
 EXIT_STATUS = 70
@@ -34,6 +36,8 @@ class Part:
     #: After so long without a word it is asked whether it answers others.
     limit_s: float
     heard_at: float = 0.0
+    #: True when it answered others, and not yet this process.
+    has_greeted: bool = False
 
 
 class Watchdog:
@@ -59,7 +63,8 @@ class Watchdog:
 
     def heard(self, name: str) -> None:
         """Called whenever this part has answered."""
-        self._parts[name].heard_at = time.monotonic()
+        part = self._parts[name]
+        part.heard_at, part.has_greeted = time.monotonic(), False
 
     def stop(self) -> None:
         """Look no more: the process is ending, and takes its time."""
@@ -87,11 +92,16 @@ class Watchdog:
 
     def _look_at_parts(self, now: float) -> None:
         for part in self._parts.values():
-            if now - part.heard_at > part.limit_s:
+            if now - part.heard_at <= part.limit_s:
+                continue
+            if not part.greets():
                 # While the server is away there is nothing better than to wait for it.
-                if part.greets():
-                    _end(f"cut off from {part.name}, which answers others", part.limit_s)
                 self.heard(part.name)
+            elif part.has_greeted:
+                _end(f"cut off from {part.name}, which answers others", part.limit_s)
+            else:
+                # It may be back since a moment ago, and this process about to connect.
+                part.heard_at, part.has_greeted = now - part.limit_s * (1 - RETURN_PART), True
 
 
 def _end(reason: str, limit_s: float) -> None:

@@ -37,7 +37,7 @@ from shared.bus.topology import ensure_coordinator_durable
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from shared.logging import get_logger
-from shared.postgres import Pool, make_pool
+from shared.postgres import Pool, make_pool, open_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks, watched
 
@@ -56,7 +56,7 @@ async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
 
     @asynccontextmanager
     async def body() -> AsyncIterator[None]:
-        await pool.open(wait=True, timeout=60)
+        await open_pool(pool)
         try:
             async with coordinating(bus, pool, settings):
                 yield

@@ -16,7 +16,7 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.clock import SystemClock
-from shared.postgres import Pool, make_pool
+from shared.postgres import Pool, make_pool, open_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks
 
@@ -30,7 +30,7 @@ async def run(settings: DefinitionSettings, on_ready: OnReady) -> None:
 
     @asynccontextmanager
     async def body() -> AsyncIterator[None]:
-        await pool.open(wait=True, timeout=60)
+        await open_pool(pool)
         try:
             async with defining(bus, pool):
                 yield

@@ -33,7 +33,7 @@ from shared.contracts.rest import PREFIX
 from shared.health import serving_health
 from shared.logging import toggle_debug_on_signal
 from shared.metrics import watch_pool
-from shared.postgres import make_pool
+from shared.postgres import make_pool, open_pool
 from shared.readiness import Readiness
 from shared.service import OnReady, watching
 from shared.tasks import Tasks
@@ -94,7 +94,7 @@ async def _connected(app: FastAPI, settings: GatewaySettings, bus: Bus) -> Async
     """What the routes use, for as long as the gateway serves."""
     pool = make_pool(settings.database_url, "gateway", POOL_SIZE)
     await bus.connect()
-    await pool.open(wait=True, timeout=60)
+    await open_pool(pool)
     jetstream = bus.client.jetstream(timeout=3)
     rpc = Rpc(bus.client, Transfers(jetstream))
     endings = Endings(bus.client, rpc)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -37,6 +37,8 @@ KEEP_AGAIN_S = (0.5, 1.0, 2.0, 4.0)
 _NOT_KEPT = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
 
 EmitTokens = Callable[[str], None]
+#: False for a run that has ended.
+MayBegin = Callable[[str], Awaitable[bool]]
 
 
 class Prepared(NamedTuple):
@@ -94,8 +96,11 @@ class Attempts:
         scope = Scope(inputs or NodeInputs(), ready.run_id, ready.run_started_at)
         return Prepared(ready, config, scope)
 
-    async def run(self, prepared: Prepared) -> bytes:
-        """Execute within `timeout_s`; returns the result as JSON, whatever happens."""
+    async def run(self, prepared: Prepared, may_begin: MayBegin) -> bytes | None:
+        """Execute within `timeout_s`; returns the result as JSON, whatever happens. None when it may not begin, which
+        is asked at the last moment: this process may have been frozen since it took the work."""
+        if not await may_begin(prepared.ready.run_id):
+            return None
         with attempting(prepared.ready):
             return await self._run(prepared)
 

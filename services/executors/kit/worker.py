@@ -178,7 +178,7 @@ class Worker:
         body: bytes | None = None
         try:
             prepared = await self._prepare(held.ready)
-            body = prepared if isinstance(prepared, bytes) else await self._attempts.run(prepared)
+            body = prepared if isinstance(prepared, bytes) else await self._attempts.run(prepared, self._may_begin)
         except asyncio.CancelledError:
             if held.ready.run_id not in self._ended_runs and not held.is_done:
                 # Stopping: another worker has it at once.
@@ -189,6 +189,11 @@ class Worker:
             log.exception("work could not be done", **_ids(held.ready))
             body = self._result(held.ready, internal_error(self._type.name))
         self._finish(held, body)
+
+    async def _may_begin(self, run_id: str) -> bool:
+        while not self._ended_runs.is_current:
+            await self._ended_runs.catch_up(BEAT_S)
+        return run_id not in self._ended_runs
 
     def _finish(self, held: Held, body: bytes | None) -> None:
         """It is held until its result is kept: without beats others would do it again, or end it as worker_died."""

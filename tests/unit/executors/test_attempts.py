@@ -13,7 +13,7 @@ from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.kit.node_type import NodeContext
 from services.executors.kit.outcomes import worker_died
 from services.executors.kit.outputs import TEXT_LIMIT
-from tests.unit.executors.attempts import AnyConfig, outcome_of, ready, rendering, type_that
+from tests.unit.executors.attempts import AnyConfig, attempts_of, outcome_of, ready, rendering, type_that
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,17 @@ async def outcome(pool: RenderPool, config: dict[str, Any], execute: Any = echo,
 async def test_a_node_that_ends_well_completes_with_its_output(pool: RenderPool):
     given = await outcome(pool, {"text": "{{ x }}", "value": "{{ x }}"}, inputs={"input": {"x": 7}})
     assert given == {"status": "completed", "output": {"text": "7", "value": 7, "attempt": 2}}
+
+
+async def test_an_attempt_whose_run_has_ended_since_it_was_taken_does_not_begin(pool: RenderPool):
+    async def execute(config: AnyConfig, context: NodeContext) -> dict[str, Any]:
+        raise AssertionError("it began")
+
+    async def has_ended(run_id: str) -> bool:
+        return False
+
+    attempts = attempts_of(type_that(execute), pool)
+    assert await attempts.run(await attempts.prepare(ready({"text": "x"})), has_ended) is None
 
 
 async def test_a_costly_template_is_rendered_in_the_child(pool: RenderPool):
