@@ -46,6 +46,9 @@ class OldestWork:
     async def find(self, node_type: str) -> tuple[datetime | None, frozenset[NodeRef]]:
         """When the oldest work was sent that nobody holds, None if there is none; and what is held before it."""
         first = await self._next(node_type, 1)
+        if first is not None:
+            waiting = await first_waiting(self._jetstream, subjects.NODE_WORK, node_type)
+            first = first if first.seq >= waiting else await self._next(node_type, waiting)
         if first is None:
             self._known.pop(node_type, None)
             return None, frozenset()
@@ -94,6 +97,16 @@ class OldestWork:
         assert message.seq is not None
         assert message.time is not None
         return Work(message.seq, message.time, _attempt_of(message))
+
+
+async def first_waiting(jetstream: JetStreamContext, stream: str, durable: str) -> int:
+    """The number from which on messages of this durable wait, or are held. All before it are acknowledged: a server
+    whose disk was full may keep them all the same, and gives them to nobody."""
+    try:
+        info = await jetstream.consumer_info(stream, durable)
+    except nats.js.errors.NotFoundError:
+        return 1
+    return info.ack_floor.stream_seq + 1 if info.ack_floor is not None else 1
 
 
 def _attempt_of(message: RawStreamMsg) -> AttemptRef | None:

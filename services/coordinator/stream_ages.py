@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from services.coordinator.decision import NodeRef
 from services.coordinator.metrics import OUTBOX_AGE, WORK_AGE, node_type_label
-from services.coordinator.oldest_work import OldestWork
+from services.coordinator.oldest_work import OldestWork, first_waiting
 from shared.contracts import subjects
 from shared.postgres import Pool
 
@@ -79,10 +79,12 @@ class StreamAges:
         return Ages(oldest_work, best.gone_before - MARGIN, best.held)
 
     async def _oldest_result(self, node_type: str) -> datetime | None:
+        subject, stream = subjects.node_result(node_type), subjects.NODE_RESULTS
         try:
-            message = await self._jetstream.get_msg(
-                subjects.NODE_RESULTS, seq=1, subject=subjects.node_result(node_type), next=True
-            )
+            message = await self._jetstream.get_msg(stream, seq=1, subject=subject, next=True)
+            waiting = await first_waiting(self._jetstream, stream, subjects.NODE_RESULTS_DURABLE)
+            if message.seq is not None and message.seq < waiting:
+                message = await self._jetstream.get_msg(stream, seq=waiting, subject=subject, next=True)
         except nats.js.errors.NotFoundError:
             return None
         return message.time

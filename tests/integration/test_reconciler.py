@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from nats.js.api import RetentionPolicy
 
 from services.cli.setup import make_topology
 from services.coordinator import resends
@@ -209,6 +210,26 @@ async def test_work_lost_behind_work_that_is_held_for_long_is_sent_again(engine:
     await engine.worker.complete(long, short, *again)
     await engine.ends(held)
     await engine.ends(lost)
+
+
+async def test_work_lost_behind_what_is_acknowledged_and_kept_all_the_same_is_sent_again(engine: Engine) -> None:
+    """As after a full disk, on which the server could not write down that it removed a message."""
+    config = (await engine.jetstream.stream_info(subjects.NODE_WORK)).config
+    await engine.jetstream.delete_stream(subjects.NODE_WORK)
+    config.retention = RetentionPolicy.LIMITS
+    await engine.jetstream.add_stream(config)
+    await engine.worker.announce()
+    await engine.apply("kept", "ab")
+    run_id = await engine.start("kept")
+    first, second = await engine.worker.take(2, timeout_s=30)
+    await engine.worker.complete(first)
+
+    await engine.worker.acknowledge(second)
+
+    again = await engine.worker.take_one(timeout_s=30)
+    assert (again["node_key"], again["attempt"], again["dispatch"]) == (second["node_key"], 1, 2)
+    await engine.worker.complete(again)
+    await engine.ends(run_id)
 
 
 async def test_result_that_waits_for_coordinators_ends_its_attempt_however_late_it_is(
