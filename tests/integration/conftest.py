@@ -15,7 +15,7 @@ from services.cli.setup import make_topology
 from shared.logging import configure_logging
 from tests.integration.engine import Engine
 from tests.integration.steps import Hands, stepping
-from tests.servers import make_database, nats_server, postgres_server
+from tests.servers import make_database, make_template, nats_server, postgres_server
 
 _numbers = itertools.count(1)
 
@@ -28,6 +28,7 @@ def _quiet() -> None:
 @pytest.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalState]:
     async with postgres_server(tmp_path_factory.mktemp("postgres")) as state:
+        await make_template(state)
         yield state
 
 
