@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 from nats.js.api import RetentionPolicy
 
 from services.cli.setup import make_topology
-from services.coordinator import resends
+from services.coordinator import resends, stream_ages
 from services.coordinator.store.queries import query
 from services.coordinator.store.reconciling import send_again
 from shared.contracts import subjects
@@ -21,6 +22,12 @@ from shared.postgres import PLANNER, as_json, make_pool
 from tests.eventually import eventually
 from tests.integration.engine import Engine
 from tests.integration.hand_worker import Ready, completed
+
+
+@pytest.fixture(autouse=True)
+def _one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All clocks are this machine's, so that less time has to pass until something is known to be lost."""
+    monkeypatch.setattr(stream_ages, "MARGIN", timedelta(seconds=2))
 
 
 async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(engine: Engine) -> None:
