@@ -85,7 +85,8 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
             findings.stuck.append(f"{run_id} ({run['pipeline_slug']}) is {run['status']}")
         _check_nodes(findings, rows, run_id)
         _check_changes(findings, rows, run_id)
-    _find_plain(findings, rows, started)
+    by_number = _by_number(rows)
+    _find_plain(findings, by_number, started)
     asked, slugs = {str(one.run_id) for one in started}, {one.shape.slug for one in started}
     for run_id, run in rows.runs.items():
         if run_id not in asked and run["idempotency_key"] is None and run["pipeline_slug"] in slugs:
@@ -93,7 +94,7 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
     for one in started:
         _check_started(findings, rows, one)
     _check_order(findings, rows, started)
-    _check_executions(findings, rows, started, system)
+    _check_executions(findings, rows, by_number, started, system)
     return findings
 
 
@@ -151,14 +152,19 @@ def _check_changes(findings: Findings, rows: Rows, run_id: str) -> None:
     findings.doubled += [f"{run_id}/{key}: attempt {n} settled {c} times" for (key, n), c in settled.items() if c > 1]
 
 
-def _find_plain(findings: Findings, rows: Rows, started: Sequence[Started]) -> None:
-    """Give those that had no id the one of their run, of which there is one alone."""
+def _by_number(rows: Rows) -> Mapping[tuple[str, Any], list[str]]:
+    """The runs of each start: whoever got no answer knows their ids from nothing else."""
     found: dict[tuple[str, Any], list[str]] = defaultdict(list)
     for run_id, run in rows.runs.items():
         found[run["pipeline_slug"], run["input"].get("number")].append(run_id)
+    return found
+
+
+def _find_plain(findings: Findings, by_number: Mapping[tuple[str, Any], list[str]], started: Sequence[Started]) -> None:
+    """Give those that had no id the one of their run, of which there is one alone."""
     for one in started:
         if one.way == PLAIN:
-            run_ids = found[one.shape.slug, one.number]
+            run_ids = by_number.get((one.shape.slug, one.number), [])
             if len(run_ids) > 1:
                 findings.asked_once.append(f"{one.shape.slug} number {one.number}: {run_ids}")
             one.run_id = UUID(run_ids[0]) if run_ids else one.run_id
@@ -205,14 +211,24 @@ def _check_order(findings: Findings, rows: Rows, started: Sequence[Started]) -> 
                 findings.too_early.append(f"{run_id}: {edge['target']} at {min(begun)}, {edge['source']} at {source}")
 
 
-def _check_executions(findings: Findings, rows: Rows, started: Sequence[Started], system: System) -> None:
+def _check_executions(
+    findings: Findings,
+    rows: Rows,
+    by_number: Mapping[tuple[str, Any], list[str]],
+    started: Sequence[Started],
+    system: System,
+) -> None:
     """What the other side saw, against what workers told."""
     for one in started:
         for node in one.shape.document["nodes"]:
             name = f"{one.shape.slug}.{node['key']}.{one.number}"
             times = system.ledger.times.get(name, [])
             findings.executions += len(times)
-            attempts = rows.attempts.get((str(one.run_id), node["key"]), [])
+            attempts = [
+                attempt
+                for run_id in by_number.get((one.shape.slug, one.number), [])
+                for attempt in rows.attempts.get((run_id, node["key"]), [])
+            ]
             # What a dead worker had done, nobody told: it explains no execution.
             told = sum(attempt["outcome"] != AttemptOutcome.WORKER_DIED for attempt in attempts)
             if len(times) > told:
