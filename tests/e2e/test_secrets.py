@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from shared.client import PipewrightClient
 from shared.contracts import subjects
 from tests.e2e.conftest import MODEL_USER
-from tests.e2e.graphs import fetch, pipeline
+from tests.e2e.graphs import edge, fetch, pipeline
 from tests.eventually import eventually
 from tests.ledger import Ledger
 from tests.stack import API_KEY, Stack
@@ -54,7 +54,8 @@ async def test_credentials_that_the_other_side_quotes_in_its_refusal_are_told_no
         {"key": "call", "type": "http_request", "config": call, "on_error": "continue"},
         {"key": "ask", "type": "llm", "config": {"provider": "ledger", "model": "quoting", "prompt": "Who am I?"}},
     ]
-    await api.post("/pipelines", json=pipeline("quoted", nodes))
+    # One after the other: a run that fails ends what goes on beside it.
+    await api.post("/pipelines", json=pipeline("quoted", nodes, [edge("call", "ask")]))
     await api.post("/pipelines/quoted/publish")
     events: list[bytes] = []
 
