@@ -33,7 +33,7 @@ down: $(READY) ## Stop what `make up` started; the data stays
 	@$(BIN)/pipewright down
 
 .PHONY: check
-check: $(READY) ## Format, lint, types, import rules and unit tests: under a minute
+check: $(READY) ## Format, lint, types, import rules and unit tests: a minute or two
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
