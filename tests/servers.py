@@ -14,7 +14,7 @@ from psycopg import sql
 from services.cli.local.nats_server import prepare_nats
 from services.cli.local.postgres_server import prepare_postgres
 from services.cli.local.state import LocalState, is_listening
-from services.cli.setup import migrate_all
+from services.cli.setup import migrate_patiently
 from tests.eventually import eventually
 from tests.ports import free_port
 
@@ -69,17 +69,7 @@ async def running(command: list[str], port: int) -> AsyncIterator[None]:
 
 async def make_template(state: LocalState) -> None:
     """A database with all tables, for others to be copied from: migrations take five times as long."""
-
-    async def migrated() -> bool:
-        try:
-            await migrate_all(_url(state, TEMPLATE))
-        except psycopg.OperationalError as error:
-            if "starting up" in str(error):
-                return False
-            raise
-        return True
-
-    await eventually(migrated, "the migrations")
+    await migrate_patiently(_url(state, TEMPLATE))
 
 
 async def make_database(state: LocalState, name: str) -> str:

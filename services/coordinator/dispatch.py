@@ -61,7 +61,7 @@ class Dispatcher:
     ) -> bool:
         """Announce these nodes, part by part; True when the stream has acknowledged all. What is missing, and what
         cannot be made, the reconciler finds."""
-        is_published = True
+        missing: list[Outgoing] = []
         part: list[Outgoing] = []
         size = 0
         for dispatch in dispatches:
@@ -75,9 +75,10 @@ class Dispatcher:
             part.append(message)
             size += len(message.body)
             if size > PART_BYTES:
-                is_published = not await self._publisher.publish(part) and is_published
+                missing += await self._publisher.publish(part)
                 part, size = [], 0
-        return not await self._publisher.publish(part) and is_published
+        missing += await self._publisher.publish(part)
+        return not missing
 
     @staticmethod
     def unknown(

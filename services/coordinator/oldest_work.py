@@ -45,13 +45,11 @@ class OldestWork:
 
     async def find(self, node_type: str) -> tuple[datetime | None, frozenset[NodeRef]]:
         """When the oldest work was sent that nobody holds, None if there is none; and what is held before it."""
-        first = await self._next(node_type, 1)
-        if first is not None:
-            waiting = await first_waiting(self._jetstream, subjects.NODE_WORK, node_type)
-            first = first if first.seq >= waiting else await self._next(node_type, waiting)
-        if first is None:
+        oldest = await oldest_waiting(self._jetstream, subjects.NODE_WORK, node_type, subjects.node_ready(node_type))
+        if oldest is None:
             self._known.pop(node_type, None)
             return None, frozenset()
+        first = _work_of(oldest)
         known = self._known.get(node_type, [])
         # What does not begin with something known is all new: the rest has left, or the stream was made anew.
         unread = known[known.index(first) :] if first in known else [first]
@@ -94,19 +92,35 @@ class OldestWork:
             )
         except nats.js.errors.NotFoundError:
             return None
-        assert message.seq is not None
-        assert message.time is not None
-        return Work(message.seq, message.time, _attempt_of(message))
+        return _work_of(message)
 
 
-async def first_waiting(jetstream: JetStreamContext, stream: str, durable: str) -> int:
-    """The number from which on messages of this durable wait, or are held. All before it are acknowledged: a server
-    whose disk was full may keep them all the same, and gives them to nobody."""
+async def oldest_waiting(jetstream: JetStreamContext, stream: str, durable: str, subject: str) -> RawStreamMsg | None:
+    """The oldest message of this subject that waits for this durable, or is held. Those before its acknowledgement
+    floor are settled: a server whose disk was full may keep them all the same, and gives them to nobody."""
+    try:
+        first = await jetstream.get_msg(stream, seq=1, subject=subject, next=True)
+        floor = await _acknowledged_until(jetstream, stream, durable)
+        if first.seq is not None and first.seq <= floor:
+            first = await jetstream.get_msg(stream, seq=floor + 1, subject=subject, next=True)
+    except nats.js.errors.NotFoundError:
+        return None
+    return first
+
+
+async def _acknowledged_until(jetstream: JetStreamContext, stream: str, durable: str) -> int:
+    """0 for a durable that is not there."""
     try:
         info = await jetstream.consumer_info(stream, durable)
     except nats.js.errors.NotFoundError:
-        return 1
-    return info.ack_floor.stream_seq + 1 if info.ack_floor is not None else 1
+        return 0
+    return info.ack_floor.stream_seq if info.ack_floor is not None else 0
+
+
+def _work_of(message: RawStreamMsg) -> Work:
+    assert message.seq is not None
+    assert message.time is not None
+    return Work(message.seq, message.time, _attempt_of(message))
 
 
 def _attempt_of(message: RawStreamMsg) -> AttemptRef | None:

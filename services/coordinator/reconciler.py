@@ -186,12 +186,13 @@ class Reconciler:
             lost = [row for row in found if _reference(row) not in ages[row["node_type"]].held]
             if not lost:
                 return
-            again = [row for row in lost if not self._resends.are_in_vain(_attempt(row))]
+            in_vain = [row for row in lost if self._resends.are_in_vain(_attempt(row))]
+            again = [row for row in lost if row not in in_vain]
             facts = await self._versions.facts(connection, {row["run_id"] for row in again})
             async with connection.transaction():
                 free = await store.lock_free_runs(connection, {row["run_id"] for row in again})
                 rows = await store.send_again(connection, [row for row in again if row["run_id"] in free])
-        await self._give_up([_died(row, IN_VAIN) for row in lost if row not in again])
+        await self._give_up([_died(row, IN_VAIN) for row in in_vain])
         if not rows:
             return
         log.warning("work that was lost is sent again", count=len(rows))

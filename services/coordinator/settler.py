@@ -16,7 +16,7 @@ from psycopg import errors as postgres_errors
 from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
-from services.coordinator.inputs import Ended, needed_nodes
+from services.coordinator.inputs import Ended
 from services.coordinator.large_inputs import LargeInputs, ends_of
 from services.coordinator.metrics import SETTLE_SECONDS, count
 from services.coordinator.results import strip
@@ -55,13 +55,6 @@ class Stored:
     facts: Mapping[RunId, RunFacts]
     known: dict[NodeRef, Ended]
     read: list[dict[str, Any]]
-
-    def is_large(self, dispatch: Dispatch, left_out: set[NodeRef]) -> bool:
-        """True when something that this node needs was not read."""
-        if not left_out:
-            return False
-        needed = needed_nodes(self.facts[dispatch.run_id].graph, dispatch.node.key)
-        return any((dispatch.run_id, key) in left_out for key in needed)
 
 
 class Settler:
@@ -181,7 +174,11 @@ class Settler:
 
     async def _send(self, stored: Stored) -> bool:
         left_out = {(row["run_id"], row["node_key"]) for row in stored.read if row["is_left_out"]}
-        large = [dispatch for dispatch in stored.sent if stored.is_large(dispatch, left_out)]
+        large = [
+            dispatch
+            for dispatch in stored.sent
+            if left_out and left_out & self._dispatcher.unknown([dispatch], stored.facts, stored.known)
+        ]
         others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
         ends = {**stored.known, **ends_of(stored.read)}
         is_published = await self._dispatcher.send(others, stored.facts, ends)

@@ -11,13 +11,11 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import nats.errors
-import nats.js.errors
 from nats.js import JetStreamContext
 
 from services.coordinator.decision import NodeRef
 from services.coordinator.metrics import OUTBOX_AGE, WORK_AGE, node_type_label
-from services.coordinator.oldest_work import OldestWork, first_waiting
+from services.coordinator.oldest_work import OldestWork, oldest_waiting
 from shared.contracts import subjects
 from shared.postgres import Pool
 
@@ -79,15 +77,9 @@ class StreamAges:
         return Ages(oldest_work, best.gone_before - MARGIN, best.held)
 
     async def _oldest_result(self, node_type: str) -> datetime | None:
-        subject, stream = subjects.node_result(node_type), subjects.NODE_RESULTS
-        try:
-            message = await self._jetstream.get_msg(stream, seq=1, subject=subject, next=True)
-            waiting = await first_waiting(self._jetstream, stream, subjects.NODE_RESULTS_DURABLE)
-            if message.seq is not None and message.seq < waiting:
-                message = await self._jetstream.get_msg(stream, seq=waiting, subject=subject, next=True)
-        except nats.js.errors.NotFoundError:
-            return None
-        return message.time
+        durable, subject = subjects.NODE_RESULTS_DURABLE, subjects.node_result(node_type)
+        message = await oldest_waiting(self._jetstream, subjects.NODE_RESULTS, durable, subject)
+        return message.time if message is not None else None
 
 
 def _seconds(now: datetime, oldest: datetime | None) -> float:

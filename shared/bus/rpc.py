@@ -63,7 +63,8 @@ class Rpc:
     def __init__(self, client: Client, transfers: Transfers) -> None:
         self._client = client
         self._transfers = transfers
-        self._running: set[asyncio.Task[None]] = set()
+        #: Answers that are being made, by subject.
+        self._running: dict[str, set[asyncio.Task[None]]] = {}
         self._subscriptions: list[Subscription] = []
 
     async def call(
@@ -93,7 +94,7 @@ class Rpc:
         Past so many at once on a subject they are refused unread, which costs next to nothing.
         """
         for subject, endpoint in endpoints.items():
-            running: set[asyncio.Task[None]] = set()
+            running = self._running.setdefault(subject, set())
 
             async def on_message(
                 message: Msg, endpoint: Endpoint = endpoint, running: set[asyncio.Task[None]] = running
@@ -102,9 +103,8 @@ class Rpc:
                     await self._refuse(message)
                     return
                 task = asyncio.create_task(self._answer(message, endpoint))
-                for tasks in (running, self._running):
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+                running.add(task)
+                task.add_done_callback(running.discard)
 
             self._subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=on_message))
 
@@ -119,8 +119,8 @@ class Rpc:
 
     async def drain(self) -> None:
         """Wait for the answers that are being made."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=10)
+        if tasks := set[asyncio.Task[None]]().union(*self._running.values()):
+            await asyncio.wait(tasks, timeout=10)
 
     async def _refuse(self, message: Msg) -> None:
         if message.reply:

@@ -73,6 +73,8 @@ class Rows:
     nodes: Mapping[str, list[dict[str, Any]]]
     attempts: Mapping[tuple[str, str], list[dict[str, Any]]]
     changes: Mapping[str, list[dict[str, Any]]]
+    #: The runs of each start: whoever got no answer knows their ids from nothing else.
+    by_number: Mapping[tuple[str, Any], list[dict[str, Any]]]
 
 
 async def check(system: System, started: Sequence[Started]) -> Findings:
@@ -85,8 +87,7 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
             findings.stuck.append(f"{run_id} ({run['pipeline_slug']}) is {run['status']}")
         _check_nodes(findings, rows, run_id)
         _check_changes(findings, rows, run_id)
-    by_number = _by_number(rows)
-    _find_plain(findings, by_number, started)
+    _find_plain(findings, rows, started)
     asked, slugs = {str(one.run_id) for one in started}, {one.shape.slug for one in started}
     for run_id, run in rows.runs.items():
         if run_id not in asked and run["idempotency_key"] is None and run["pipeline_slug"] in slugs:
@@ -94,7 +95,7 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
     for one in started:
         _check_started(findings, rows, one)
     _check_order(findings, rows, started)
-    _check_executions(findings, rows, by_number, started, system)
+    _check_executions(findings, rows, started, system)
     return findings
 
 
@@ -108,6 +109,7 @@ async def _read(system: System) -> Rows:
         _grouped(nodes, lambda row: str(row["run_id"])),
         _grouped(attempts, lambda row: (str(row["run_id"]), row["node_key"])),
         _grouped(changes, lambda row: str(row["run_id"])),
+        _grouped(runs, lambda row: (row["pipeline_slug"], row["input"].get("number"))),
     )
 
 
@@ -152,19 +154,11 @@ def _check_changes(findings: Findings, rows: Rows, run_id: str) -> None:
     findings.doubled += [f"{run_id}/{key}: attempt {n} settled {c} times" for (key, n), c in settled.items() if c > 1]
 
 
-def _by_number(rows: Rows) -> Mapping[tuple[str, Any], list[str]]:
-    """The runs of each start: whoever got no answer knows their ids from nothing else."""
-    found: dict[tuple[str, Any], list[str]] = defaultdict(list)
-    for run_id, run in rows.runs.items():
-        found[run["pipeline_slug"], run["input"].get("number")].append(run_id)
-    return found
-
-
-def _find_plain(findings: Findings, by_number: Mapping[tuple[str, Any], list[str]], started: Sequence[Started]) -> None:
+def _find_plain(findings: Findings, rows: Rows, started: Sequence[Started]) -> None:
     """Give those that had no id the one of their run, of which there is one alone."""
     for one in started:
         if one.way == PLAIN:
-            run_ids = by_number.get((one.shape.slug, one.number), [])
+            run_ids = [str(run["id"]) for run in rows.by_number.get((one.shape.slug, one.number), [])]
             if len(run_ids) > 1:
                 findings.asked_once.append(f"{one.shape.slug} number {one.number}: {run_ids}")
             one.run_id = UUID(run_ids[0]) if run_ids else one.run_id
@@ -211,13 +205,7 @@ def _check_order(findings: Findings, rows: Rows, started: Sequence[Started]) -> 
                 findings.too_early.append(f"{run_id}: {edge['target']} at {min(begun)}, {edge['source']} at {source}")
 
 
-def _check_executions(
-    findings: Findings,
-    rows: Rows,
-    by_number: Mapping[tuple[str, Any], list[str]],
-    started: Sequence[Started],
-    system: System,
-) -> None:
+def _check_executions(findings: Findings, rows: Rows, started: Sequence[Started], system: System) -> None:
     """What the other side saw, against what workers told."""
     for one in started:
         for node in one.shape.document["nodes"]:
@@ -226,8 +214,8 @@ def _check_executions(
             findings.executions += len(times)
             attempts = [
                 attempt
-                for run_id in by_number.get((one.shape.slug, one.number), [])
-                for attempt in rows.attempts.get((run_id, node["key"]), [])
+                for run in rows.by_number.get((one.shape.slug, one.number), [])
+                for attempt in rows.attempts.get((str(run["id"]), node["key"]), [])
             ]
             # What a dead worker had done, nobody told: it explains no execution.
             told = sum(attempt["outcome"] != AttemptOutcome.WORKER_DIED for attempt in attempts)

@@ -122,15 +122,19 @@ async def begin(program: str, *arguments: str) -> asyncio.subprocess.Process:
     return process
 
 
+async def ends_itself(process: asyncio.subprocess.Process, reason: str, within_s: float) -> None:
+    """And says why."""
+    output, errors = await asyncio.wait_for(process.communicate(), within_s)
+    assert process.returncode == EXIT_STATUS
+    assert reason in (output + errors).decode()
+
+
 @pytest.mark.parametrize(
     ("how", "reason"), [("stalls", "the event loop has stalled"), ("turns", "cut off from NATS, which answers others")]
 )
 async def test_process_that_is_of_no_use_ends_itself(how: str, reason: str) -> None:
     with greeting(b"INFO {}\r\n", threading.Event()) as port:
-        process = await begin(PROGRAM, str(port), how)
-        output, errors = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == EXIT_STATUS
-    assert reason in (output + errors).decode()
+        await ends_itself(await begin(PROGRAM, str(port), how), reason, within_s=20)
 
 
 async def test_process_waits_for_a_server_that_is_away() -> None:
@@ -151,9 +155,7 @@ async def test_a_black_hole_with_full_buffers_ends_the_process(empty_nats_url: s
         nats_url = empty_nats_url.replace(str(port), str(proxy.port))
         process = await begin(SERVICE, nats_url, database_url, "publishes")
         proxy.black_hole_connected()
-        output, errors = await asyncio.wait_for(process.communicate(), 40)
-    assert process.returncode == EXIT_STATUS
-    assert "cut off from NATS, which answers others" in (output + errors).decode()
+        await ends_itself(process, "cut off from NATS, which answers others", within_s=40)
 
 
 async def test_a_black_hole_before_postgres_alone_ends_the_process(
@@ -163,9 +165,7 @@ async def test_a_black_hole_before_postgres_alone_ends_the_process(
     async with proxying(postgres.postgres_port) as proxy:
         process = await begin(SERVICE, empty_nats_url, through(proxy, database_url, postgres), "idle")
         proxy.black_hole_connected()
-        output, errors = await asyncio.wait_for(process.communicate(), 40)
-    assert process.returncode == EXIT_STATUS
-    assert "cut off from Postgres, which answers others" in (output + errors).decode()
+        await ends_itself(process, "cut off from Postgres, which answers others", within_s=40)
 
 
 async def test_process_waits_for_a_postgres_that_is_away(

@@ -57,8 +57,6 @@ def run(
     data_dir: DataDir = None,
 ) -> None:
     """Run a pipeline. Exit code 0 when it completed, 1 when it failed, 3 when it was cancelled."""
-    from services.cli.commands.follow import follow, follow_as_json
-
     run_input = read_input(inputs or [], input_file)
 
     async def main(client: PipewrightClient) -> Run | None:
@@ -70,8 +68,7 @@ def run(
                 print_json(started)
             return None
         if follow_run:
-            async with asyncio.timeout(wait_s):
-                return await (follow_as_json if as_json else follow)(client, started.run_id)
+            return await _follow(client, started.run_id, wait_s, as_json)
         await client.wait(started.run_id, wait_s)
         return await client.get_run(started.run_id, include_node_results=True)
 
@@ -82,6 +79,13 @@ def run(
     if ended is not None:
         print_json(ended, is_line=follow_run) if as_json else show_end(ended)
         raise SystemExit(EXIT_CODES[ended.status])
+
+
+async def _follow(client: PipewrightClient, run_id: UUID, wait_s: float, as_json: bool) -> Run:
+    from services.cli.commands.follow import follow, follow_as_json
+
+    async with asyncio.timeout(wait_s):
+        return await (follow_as_json if as_json else follow)(client, run_id)
 
 
 def read_input(pairs: list[str], file: Path | None) -> dict[str, Any]:
