@@ -109,8 +109,8 @@ class Reconciler:
     async def sweep(self) -> None:
         async with self._pool.connection() as connection:
             expired = await store.load_expired(connection)
-        kinds = {*self._windows.sizes(), *(row["node_type"] for row in expired)}
-        ages = {kind: await self._ages.look(kind) for kind in sorted(kinds)}
+        kinds = sorted({*self._windows.sizes(), *(row["node_type"] for row in expired)})
+        ages = dict(zip(kinds, await asyncio.gather(*map(self._ages.look, kinds)), strict=True))
         await self._end_expired(expired, ages)
         await self._fill_windows()
         await self._send_lost(ages)
