@@ -63,7 +63,7 @@ class PipelineHandlers:
                 return await self._create(connection, document)
             digest = whole_digest_of(document)
             made = await store.claim_key(connection, request.idempotency_key, digest)
-            if made is None:
+            if made["pipeline_id"] is None:
                 pipeline = await self._create(connection, document)
                 await store.keep_key(connection, request.idempotency_key, pipeline.id)
                 return pipeline

@@ -213,18 +213,17 @@ async def raise_revision(connection: Connection, pipeline_id: UUID) -> int:
     return revision
 
 
-async def claim_key(connection: Connection, key: str, digest: str) -> Row | None:
-    """What was made with this key before; None when it is ours now. Waits for who has it in another transaction."""
+async def claim_key(connection: Connection, key: str, digest: str) -> Row:
+    """What was made with this key; no `pipeline_id` when it is ours now. Waits for who has it in another transaction,
+    and keeps what was made with it from being deleted in this one."""
     cursor = await connection.execute(
-        "INSERT INTO definition.idempotency_keys (key, document_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO definition.idempotency_keys (key, document_sha256) VALUES (%s, %s) "
+        "ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING pipeline_id, document_sha256",
         (key, digest),
     )
-    if cursor.rowcount == 1:
-        return None
-    cursor = await connection.execute(
-        "SELECT pipeline_id, document_sha256 FROM definition.idempotency_keys WHERE key = %s", (key,)
-    )
-    return await cursor.fetchone()
+    row = await cursor.fetchone()
+    assert row is not None
+    return row
 
 
 async def keep_key(connection: Connection, key: str, pipeline_id: UUID) -> None:

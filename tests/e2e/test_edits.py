@@ -191,6 +191,18 @@ async def test_create_with_a_key_is_one_pipeline(api: httpx.AsyncClient) -> None
     assert other.status_code == 409
 
 
+async def test_a_key_ends_with_its_pipeline(api: httpx.AsyncClient) -> None:
+    document = {"name": "Keyed and deleted", "nodes": [text("a", "1")]}
+    headers = {"idempotency-key": "pipeline-key-2"}
+    first = (await api.post("/pipelines", json=document, headers=headers)).json()
+    assert (await api.delete(f"/pipelines/{first['id']}")).status_code == 204
+
+    again = await api.post("/pipelines", json=document, headers=headers)
+
+    assert again.status_code == 201, again.text
+    assert again.json()["id"] != first["id"]
+
+
 async def test_large_answers_are_compressed(api: httpx.AsyncClient) -> None:
     await create(api, "compressed", *(text(f"n{number}", "x" * 100) for number in range(50)))
 
