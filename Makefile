@@ -42,7 +42,7 @@ check: $(READY) ## Format, lint, types, import rules and unit tests: a minute or
 
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/integration tests/e2e -m "not containers" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest tests/e2e tests/integration -m "not containers" -n 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/pytest tests/faults -m "not long" -n 2 -o faulthandler_timeout=600
 
 .PHONY: test-containers
