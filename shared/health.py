@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,13 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared.readiness import Readiness
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the service's own to handle."""
-        yield
+from shared.serving import Server
 
 
 def make_health_app(readiness: Readiness) -> Starlette:
@@ -45,11 +37,5 @@ async def serving_health(readiness: Readiness, host: str, port: int) -> AsyncIte
     if not port:
         yield
         return
-    app = make_health_app(readiness)
-    server = _Server(uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    try:
+    async with Server(make_health_app(readiness), host, port).running():
         yield
-    finally:
-        server.should_exit = True
-        await serving

@@ -72,14 +72,16 @@ async def run_service(
     body: Callable[[], AbstractAsyncContextManager[None]],
     settings: CommonSettings,
     on_ready: OnReady,
+    readiness: Readiness | None = None,
 ) -> None:
-    """Run until SIGTERM or SIGINT; `name` is what its traces are told under.
+    """Run until SIGTERM or SIGINT; `name` is what its traces are told under. `readiness` is for who tells of it in
+    other places, too.
 
     `body` starts the service's loops when entered, with the bus connected, and stops them when left, while it
     is connected still. The process is live from the first moment, and ready when NATS and the pool answer.
     """
     stack = AsyncExitStack()
-    readiness = Readiness(bus, pool)
+    readiness = readiness or Readiness(bus, pool)
 
     async def start() -> None:
         toggle_debug_on_signal()

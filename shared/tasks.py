@@ -71,6 +71,7 @@ def _log_error(task: asyncio.Task[None]) -> None:
 
 
 def _end_on_error(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
+    """An exit that was asked for ends the process by itself."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, SystemExit):
         log.error("a loop failed; ending this process to be started anew", exc_info=error)
         os._exit(70)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -30,19 +28,19 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.contracts.rest import PREFIX
-from shared.health import serving_health
-from shared.logging import toggle_debug_on_signal
-from shared.metrics import watch_pool
-from shared.postgres import make_pool, open_pool
+from shared.postgres import Pool, make_pool, open_pool
 from shared.readiness import Readiness
-from shared.service import OnReady, watching
+from shared.service import OnReady, run_service
+from shared.serving import Server
 from shared.tasks import Tasks
-from shared.tracing import tracing
 
 POOL_SIZE = 2
 #: Bytes; smaller answers are not worth it.
 COMPRESSED_FROM = 2048
-
+#: How long a stopping gateway answers the requests that go on.
+STOP_S = 15
+#: Connections that wait to be taken.
+BACKLOG = 2048
 
 ROUTERS = (
     system.router,
@@ -58,12 +56,11 @@ ROUTERS = (
 )
 
 
-def make_app(settings: GatewaySettings, bus: Bus) -> FastAPI:
+def make_app(settings: GatewaySettings) -> FastAPI:
     app = Gateway(
         title="Pipewright",
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
-        lifespan=lambda app: _connected(app, settings, bus),
         generate_unique_id_function=operation_id,
     )
     add_problem_handlers(app)
@@ -89,12 +86,27 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
         )
 
 
-@asynccontextmanager
-async def _connected(app: FastAPI, settings: GatewaySettings, bus: Bus) -> AsyncIterator[None]:
-    """What the routes use, for as long as the gateway serves."""
+async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
+    """Until SIGTERM; requests that go on are answered first."""
+    bus = Bus(settings.nats_url, "gateway")
     pool = make_pool(settings.database_url, "gateway", POOL_SIZE)
-    await bus.connect()
-    await open_pool(pool)
+    readiness = Readiness(bus, pool)
+
+    @asynccontextmanager
+    async def body() -> AsyncIterator[None]:
+        await open_pool(pool)
+        try:
+            async with _answering(settings, bus, pool, readiness):
+                yield
+        finally:
+            await pool.close()
+
+    await run_service("gateway", bus, pool, body, settings, on_ready, readiness)
+
+
+@asynccontextmanager
+async def _answering(settings: GatewaySettings, bus: Bus, pool: Pool, readiness: Readiness) -> AsyncIterator[None]:
+    """The API for as long as it is entered, on a connected bus and an open pool."""
     jetstream = bus.client.jetstream(timeout=3)
     rpc = Rpc(bus.client, Transfers(jetstream))
     endings = Endings(bus.client, rpc)
@@ -102,46 +114,10 @@ async def _connected(app: FastAPI, settings: GatewaySettings, bus: Bus) -> Async
     admin_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
     keys = Keys(pool, admin_key)
     rate_limit = RateLimit(settings.rate_limit_per_s)
-    readiness = Readiness(bus, pool)
+    app = make_app(settings)
+    server = Server(app, settings.host, settings.port, timeout_graceful_shutdown=STOP_S, backlog=BACKLOG)
     app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
-    watch_pool(pool.get_stats)
-    try:
-        async with (
-            serving_health(readiness, settings.health_host, settings.health_port),
-            watching(bus, pool, readiness),
-            Tasks([keys.last_uses.run()]),
-        ):
-            yield
-    finally:
-        await bus.close()
-        await pool.close()
-
-
-async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
-    """Until SIGTERM; requests that go on are answered first."""
-    toggle_debug_on_signal()
-    with tracing("gateway", settings):
-        await _serve(settings, on_ready)
-
-
-async def _serve(settings: GatewaySettings, on_ready: OnReady) -> None:
-    bus = Bus(settings.nats_url, "gateway")
-    app = make_app(settings, bus)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=15,
-        backlog=2048,
-    )
-    server = uvicorn.Server(config)
     # Streams that would go on for ever end by themselves, so that a stop need not wait for them.
     app.state.is_stopping = lambda: server.should_exit
-    serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if not serving.done():
-        on_ready()
-    await serving
+    async with Tasks([keys.last_uses.run()]), server.running():
+        yield

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import nats.errors
 import nats.js.errors
+from faststream.exceptions import IncorrectState
 from faststream.nats import NatsBroker, NatsSecurity
 from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
@@ -68,10 +69,15 @@ class Bus:
         """Hand over what is still to be sent; with NATS away, let it go."""
         self._stopping = True
         self._reported.silence()
-        if not self.is_connected:
-            await self.client.close()
+        try:
+            client = self.client
+        except IncorrectState:
+            # Told to stop while it still waited for NATS.
             return
-        await self.broker.stop()
+        if client.is_connected:
+            await self.broker.stop()
+        else:
+            await client.close()
 
     def on_reconnect(self, hook: Hook) -> None:
         self._reconnect_hooks.append(hook)

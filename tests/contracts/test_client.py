@@ -14,7 +14,6 @@ from services.cli.channels import CHANNELS
 from services.gateway.app import make_app
 from services.gateway.settings import GatewaySettings
 from shared import client_rest
-from shared.bus.connection import Bus
 from shared.client_pipelines import PipelineCalls
 from shared.client_rest import RestTransport
 from shared.client_routes import rest_request, routes_of
@@ -26,7 +25,7 @@ from shared.errors import ProblemError, UnavailableError
 
 #: All that a service inside may ask for.
 ASKED = [one.subject for one in CHANNELS if ".rpc." in one.subject and "client" in one.senders.split()]
-PATHS: dict[str, Any] = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway")).openapi()["paths"]
+PATHS: dict[str, Any] = make_app(GatewaySettings()).openapi()["paths"]
 RUN = UUID(int=7)
 
 

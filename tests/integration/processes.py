@@ -66,8 +66,7 @@ async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterat
         yield Service(process, path)
     finally:
         process.terminate()
-        # The gateway's server ends by the signal itself.
-        assert await process.wait() in (0, -signal.SIGTERM), path.read_text()
+        assert await process.wait() == 0, path.read_text()
 
 
 def asking(ledger: Ledger) -> dict[str, str]:

@@ -35,7 +35,7 @@ KEY = "a-key-of-a-gateway-in-this-process"
 async def gateway(nats_url: str, database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     bus, pool = Bus(nats_url, "gateway"), make_pool(database_url, "gateway")
     await bus.connect()
-    app = make_app(GatewaySettings(), bus)
+    app = make_app(GatewaySettings())
     jetstream = bus.client.jetstream(timeout=3)
     rpc = Rpc(bus.client, Transfers(jetstream))
     app.state.wiring = Wiring(

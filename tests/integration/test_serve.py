@@ -1,4 +1,4 @@
-"""`pipewright serve`: a setting that cannot be used ends the start at once, in words."""
+"""`pipewright serve`: a setting that cannot be used ends the start at once, in words; a signal ends it at any time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.integration.processes import command
+from services.cli.setup import make_topology
+from tests.integration.processes import SERVICES, command, serving
 from tests.ports import free_port
-from tests.servers import monitored_nats_server
+from tests.servers import monitored_nats_server, nats_server
 
 SECRET = "a secret of at least thirty-two characters"
 
@@ -121,3 +122,31 @@ def test_a_monitoring_port_that_does_not_answer_is_no_proof() -> None:
 
     assert done.returncode == 1
     assert "did not tell whether writes are synced" in done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_that_waits_for_nats_ends_at_a_signal(tmp_path: Path, service: str) -> None:
+    settings = {
+        "PIPEWRIGHT_NATS_URL": "nats://127.0.0.1:1",
+        "PIPEWRIGHT_DATABASE_URL": "postgresql://127.0.0.1:1/none",
+        "PIPEWRIGHT_SECRET": SECRET,
+    }
+
+    types = ["--types", "text"] if service == "worker" else []
+    async with serving(tmp_path, service, *types, **settings) as process:
+        await process.tells("connecting to NATS")
+
+    assert "Traceback" not in process.path.read_text()
+
+
+async def test_a_gateway_whose_port_is_taken_ends_and_says_so(tmp_path: Path, database_url: str) -> None:
+    async with nats_server(tmp_path) as nats_url:
+        await make_topology(nats_url)
+        taken = nats_url.rsplit(":", 1)[1]
+        settings = {"PIPEWRIGHT_NATS_URL": nats_url, "PIPEWRIGHT_DATABASE_URL": database_url, "PIPEWRIGHT_PORT": taken}
+
+        done = await asyncio.to_thread(command, "serve", "gateway", **settings)
+
+    assert done.returncode != 0
+    assert "address already in use" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

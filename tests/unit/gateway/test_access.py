@@ -27,7 +27,7 @@ from shared.readiness import Readiness
 from tests.scopes import needed_scopes
 
 BUS = Bus("nats://127.0.0.1:1", "gateway")
-APP = make_app(GatewaySettings(), BUS)
+APP = make_app(GatewaySettings())
 NEEDED = needed_scopes()
 #: Whoever watches over a gateway has no key.
 OPEN = {"GET /api/v3/health", "GET /api/v3/ready", "GET /api/v3/version"}

@@ -10,10 +10,9 @@ from services.gateway.jsonapi.places import Place, place_of
 from services.gateway.jsonapi.queries import PAGE, PASSED
 from services.gateway.jsonapi.resources import BY_TYPE, Held, Linked
 from services.gateway.settings import GatewaySettings
-from shared.bus.connection import Bus
 from shared.contracts.rest import PREFIX
 
-APP = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway"))
+APP = make_app(GatewaySettings())
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 

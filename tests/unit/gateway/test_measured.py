@@ -8,10 +8,9 @@ from prometheus_client import REGISTRY
 
 from services.gateway.app import make_app
 from services.gateway.settings import GatewaySettings
-from shared.bus.connection import Bus
 from shared.contracts.rest import PREFIX
 
-APP = make_app(GatewaySettings(), Bus("nats://127.0.0.1:1", "gateway"))
+APP = make_app(GatewaySettings())
 OURS = "application/vnd.api+json"
 
 

@@ -26,7 +26,7 @@ from shared.readiness import Readiness
 from tests.scopes import all_routes
 
 BUS = Bus("nats://127.0.0.1:1", "gateway")
-APP = make_app(GatewaySettings(), BUS)
+APP = make_app(GatewaySettings())
 DOCUMENT = APP.openapi()
 #: Whoever watches over a gateway has no key.
 OPEN = {"/api/v3/health", "/api/v3/ready", "/api/v3/version"}
