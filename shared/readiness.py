@@ -19,7 +19,7 @@ log = get_logger(__name__)
 NATS = "NATS"
 POSTGRES = "Postgres"
 #: How often each part is asked.
-ASK_EVERY_S = 1.0
+ASK_EVERY_S = 1.5
 #: A part that has not answered for so long is away.
 SILENT_S = 4.0
 

@@ -23,7 +23,7 @@ AGAIN_S = 1.0
 #: The bucket forgets after a day, and so does the worker: no message of a run is older than its timeouts and retries.
 KNOWN_S = 24 * 3600.0
 #: How often this process looks at the clock; one that has not looked for longer than the second slept.
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.5
 SLEPT_S = 1.0
 #: A server that is there answers a ping within this.
 PING_S = 2
