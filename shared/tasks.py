@@ -13,7 +13,7 @@ from shared.logging import get_logger
 log = get_logger(__name__)
 
 #: A task that is not over so long after it was cancelled is cancelled again.
-CANCEL_AGAIN_S = 1.0
+CANCEL_AGAIN_S = 0.25
 
 
 class Tasks:

@@ -76,7 +76,7 @@ async def make_database(state: LocalState, name: str) -> str:
     """A copy of the template; returns its URL."""
     async with await psycopg.AsyncConnection.connect(_url(state, "postgres"), autocommit=True) as connection:
         await connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, TEMPLATE)))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(*map(sql.Identifier, (name, TEMPLATE)))
         )
     return _url(state, name)
 
