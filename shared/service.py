@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
+import nats.errors
 from faststream import FastStream
 
 from shared.bus.connection import Bus
@@ -119,4 +120,6 @@ async def _until_told(app: FastStream) -> None:
         await telling
     else:
         await end([starting])
-    await app.stop()
+    with suppress(nats.errors.ConnectionClosedError):
+        # FastStream closes what its hook has closed.
+        await app.stop()

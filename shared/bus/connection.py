@@ -75,9 +75,9 @@ class Bus:
             # Told to stop while it still waited for NATS.
             return
         if client.is_connected:
-            await self.broker.stop()
-        else:
-            await client.close()
+            await _if_it_can(self.broker.stop())
+        # Also ends the attempts to connect again, which would keep the process.
+        await _if_it_can(client.close())
 
     def on_reconnect(self, hook: Hook) -> None:
         self._reconnect_hooks.append(hook)
@@ -119,6 +119,14 @@ class Bus:
             # nats-py gives up for good on some server errors; a new process connects afresh.
             log.error("NATS closed the connection for good; ending this process to be started anew")
             os._exit(70)
+
+
+async def _if_it_can(closing: Awaitable[None]) -> None:
+    """NATS may leave at this moment; uvloop has a RuntimeError for a socket that is closed."""
+    try:
+        await closing
+    except (nats.errors.Error, OSError, RuntimeError) as error:
+        log.warning("NATS left while this process was stopping", error=str(error) or type(error).__name__)
 
 
 def _forget_error(flushing: asyncio.Future[None]) -> None:

@@ -122,6 +122,8 @@ async def test_killed_supervisor_leaves_nothing_running_and_starts_again(own: St
     os.kill(own.supervisor_pid(), signal.SIGKILL)
 
     await eventually(lambda: not running(processes), "the end of all processes", timeout_s=60)
+    # NATS and Postgres went at the same moment.
+    assert [path.name for path in (own.data_dir / "logs").glob("*.log") if "Traceback" in path.read_text()] == []
     own.start()
     assert (await run_greeting(own)).json()["status"] == "completed"
 
