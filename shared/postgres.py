@@ -102,18 +102,24 @@ def make_pool(database_url: str, application: str, size: int = 4, *, prepares_it
     )
 
 
-async def open_pool(pool: Pool) -> None:
-    """Until Postgres lets us in; PoolTimeout after a minute, since whoever started this process will do so again."""
+@asynccontextmanager
+async def opened(pool: Pool) -> AsyncIterator[None]:
+    """The pool open while it is entered, from when Postgres lets us in; PoolTimeout after a minute, since whoever
+    started this process will do so again."""
     await pool.open()
     clock = asyncio.get_running_loop().time
     end = clock() + OPEN_S
     while True:
         try:
             async with pool.connection(timeout=RECONNECT_S):
-                return
+                break
         except PoolTimeout:
             if clock() > end:
                 raise
+    try:
+        yield
+    finally:
+        await pool.close()
 
 
 @asynccontextmanager

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
-import nats.errors
 from faststream import FastStream
 
 from shared.bus.connection import Bus
@@ -15,10 +13,10 @@ from shared.greeting import nats_greets, postgres_greets
 from shared.health import serving_health
 from shared.logging import get_logger, toggle_debug_on_signal
 from shared.metrics import count_loop, watch_pool
-from shared.postgres import STATEMENT_TIMEOUT_MS, Pool
+from shared.postgres import STATEMENT_TIMEOUT_MS, Pool, opened
 from shared.readiness import NATS, POSTGRES, Readiness
 from shared.settings import CommonSettings
-from shared.tasks import Tasks, end
+from shared.tasks import Tasks, end, told_to_stop
 from shared.tracing import tracing
 from shared.watchdog import Part, Watchdog
 
@@ -78,8 +76,8 @@ async def run_service(
     """Run until SIGTERM or SIGINT; `name` is what its traces are told under. `readiness` is for who tells of it in
     other places, too.
 
-    `body` starts the service's loops when entered, with the bus connected, and stops them when left, while it
-    is connected still. The process is live from the first moment, and ready when NATS and the pool answer.
+    `body` starts the service's loops when entered, with the bus connected and the pool open, and stops them when
+    left, while they are still. The process is live from the first moment, and ready when NATS and the pool answer.
     """
     stack = AsyncExitStack()
     readiness = readiness or Readiness(bus, pool)
@@ -92,6 +90,8 @@ async def run_service(
         await stack.enter_async_context(serving_health(readiness, settings.health_host, settings.health_port))
         await bus.connect()
         await stack.enter_async_context(watching(bus, pool, readiness))
+        if pool is not None:
+            await stack.enter_async_context(opened(pool))
         await stack.enter_async_context(body())
 
     async def ready() -> None:
@@ -104,15 +104,15 @@ async def run_service(
         await bus.close()
         log.info("service stopped")
 
-    app = FastStream(bus.broker, on_startup=[start], after_startup=[ready], on_shutdown=[stop], logger=None)
+    # Not its `run`, which looks ten times a second for a signal; nor its `stop`: the bus stops its broker itself.
+    app = FastStream(bus.broker, on_startup=[start], after_startup=[ready], logger=None)
     await _until_told(app)
+    await stop()
 
 
 async def _until_told(app: FastStream) -> None:
-    """Start it, and stop it at a signal; its own `run` looks ten times a second whether there was one."""
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    """Start it, and wait for a signal; one that comes earlier ends the start."""
+    told = told_to_stop()
     starting, telling = asyncio.create_task(app.start()), asyncio.create_task(told.wait())
     await asyncio.wait([starting, telling], return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
@@ -120,6 +120,3 @@ async def _until_told(app: FastStream) -> None:
         await telling
     else:
         await end([starting])
-    with suppress(nats.errors.ConnectionClosedError):
-        # FastStream closes what its hook has closed.
-        await app.stop()

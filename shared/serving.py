@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from socket import socket
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.tasks import watched
-
-#: How often it is looked whether a server has begun to listen.
-LOOK_EVERY_S = 0.01
 
 
 class Server(uvicorn.Server):
@@ -23,20 +21,24 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, lifespan="off", **options)
         )
+        self._listens = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the service's own to handle."""
         yield
 
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listens.set()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listens while it is entered; then answers the requests that go on. One that cannot listen ends the process,
         with the reason in the log."""
         serving = watched(self.serve())
-        while not self.started and not serving.done():
-            await asyncio.sleep(LOOK_EVERY_S)
         try:
+            await self._listens.wait()
             yield
         finally:
             self.should_exit = True

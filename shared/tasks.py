@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,14 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set at SIGTERM or SIGINT, which end this process no more by themselves."""
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told
 
 
 def watched(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -37,7 +37,7 @@ from shared.bus.topology import ensure_coordinator_durable
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from shared.logging import get_logger
-from shared.postgres import Pool, make_pool, open_pool
+from shared.postgres import Pool, make_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks, watched
 
@@ -54,16 +54,7 @@ async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
     bus = Bus(settings.nats_url, "coordinator")
     pool = make_pool(settings.database_url, "coordinator", POOL_SIZE, prepares_itself=True)
 
-    @asynccontextmanager
-    async def body() -> AsyncIterator[None]:
-        await open_pool(pool)
-        try:
-            async with coordinating(bus, pool, settings):
-                yield
-        finally:
-            await pool.close()
-
-    await run_service("coordinator", bus, pool, body, settings, on_ready)
+    await run_service("coordinator", bus, pool, lambda: coordinating(bus, pool, settings), settings, on_ready)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.clock import SystemClock
-from shared.postgres import Pool, make_pool, open_pool
+from shared.postgres import Pool, make_pool
 from shared.service import OnReady, run_service
 from shared.tasks import Tasks
 
@@ -28,16 +28,7 @@ async def run(settings: DefinitionSettings, on_ready: OnReady) -> None:
     bus = Bus(settings.nats_url, "definition")
     pool = make_pool(settings.database_url, "definition", POOL_SIZE)
 
-    @asynccontextmanager
-    async def body() -> AsyncIterator[None]:
-        await open_pool(pool)
-        try:
-            async with defining(bus, pool):
-                yield
-        finally:
-            await pool.close()
-
-    await run_service("definition", bus, pool, body, settings, on_ready)
+    await run_service("definition", bus, pool, lambda: defining(bus, pool), settings, on_ready)
 
 
 @asynccontextmanager

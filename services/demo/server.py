@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
-import uvicorn
 from starlette.types import ASGIApp
+
+from shared.serving import Server
+from shared.tasks import told_to_stop
 
 
 async def serve_app(app: ASGIApp, port: int, on_ready: Callable[[], None]) -> None:
     """Until a signal."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off")
-    )
-    serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    on_ready()
-    await serving
+    told = told_to_stop()
+    async with Server(app, "127.0.0.1", port, log_level="warning").running():
+        on_ready()
+        await told.wait()

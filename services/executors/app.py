@@ -54,12 +54,7 @@ async def serve(settings: ExecutorSettings, node_types: Sequence[NodeType], on_r
     """Serve these types, built in or not, until SIGTERM; work that goes on may end first."""
     bus = Bus(settings.nats_url, f"worker-{'-'.join(kind.name for kind in node_types)}")
 
-    @asynccontextmanager
-    async def body() -> AsyncIterator[None]:
-        async with working(bus, settings, node_types):
-            yield
-
-    await run_service("worker", bus, None, body, settings, on_ready)
+    await run_service("worker", bus, None, lambda: working(bus, settings, node_types), settings, on_ready)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -28,7 +28,7 @@ from shared.bus.connection import Bus
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.contracts.rest import PREFIX
-from shared.postgres import Pool, make_pool, open_pool
+from shared.postgres import Pool, make_pool
 from shared.readiness import Readiness
 from shared.service import OnReady, run_service
 from shared.serving import Server
@@ -92,14 +92,8 @@ async def run(settings: GatewaySettings, on_ready: OnReady) -> None:
     pool = make_pool(settings.database_url, "gateway", POOL_SIZE)
     readiness = Readiness(bus, pool)
 
-    @asynccontextmanager
-    async def body() -> AsyncIterator[None]:
-        await open_pool(pool)
-        try:
-            async with _answering(settings, bus, pool, readiness):
-                yield
-        finally:
-            await pool.close()
+    def body() -> AbstractAsyncContextManager[None]:
+        return _answering(settings, bus, pool, readiness)
 
     await run_service("gateway", bus, pool, body, settings, on_ready, readiness)
 
