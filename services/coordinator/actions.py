@@ -76,6 +76,7 @@ class RunActions:
         run_id, ends_as = request.run_id, ACTIONS[action][1]
         shown = error.model_dump(exclude_none=True) if error is not None else None
         seq: int | None = None
+        self._settler.memory.forget([str(run_id)])
         async with connection.transaction():
             status = await self._lock(connection, run_id, missing)
             if action != "cancel" or status is not ends_as:

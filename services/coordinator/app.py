@@ -66,7 +66,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     windows, ended_runs = Windows(jetstream, settings.window_fast), EndedRuns(jetstream)
     versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
     settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
-    starter = Starter(pool, rpc, versions, dispatcher, windows)
+    starter = Starter(pool, rpc, versions, settler.memory, dispatcher, windows)
     results = _pull(bus, subjects.NODE_RESULTS, subjects.NODE_RESULTS_DURABLE, RESULT_ROOM)
     requests = _pull(bus, subjects.RUN_REQUESTS, subjects.RUN_REQUESTS_DURABLE, REQUEST_ROOM)
     actions = RunActions(versions, settler, dispatcher, windows, ended_runs)

@@ -30,6 +30,9 @@ RESULTS_FORGED = Counter("pipewright_results_forged", "Results whose token is no
 SETTLE_SECONDS = Histogram(
     "pipewright_settle_seconds", "One transaction that settles a batch of results", buckets=FINE_BUCKETS
 )
+SETTLES_READ = Counter(
+    "pipewright_settles_read", "Batches whose runs were read first: begun elsewhere, changed elsewhere, or said twice"
+)
 RESCUES = Counter("pipewright_rescues", "What the reconciler found standing still", ["kind"])
 SWEEPS_FAILED = Counter("pipewright_sweeps_failed", "Sweeps of the reconciler that ended by an error")
 OUTBOX_AGE = Gauge(

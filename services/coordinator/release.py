@@ -49,7 +49,8 @@ def held(run_id: RunId, graph: Graph) -> RunState:
 
 
 def first_release(run_id: RunId, graph: Graph, window_of: Callable[[str], int]) -> RunState:
-    """A new run: `nodes` holds what is out, the first nodes that wait for nothing as far as there is room."""
+    """A new run: `nodes` holds what is out, the first nodes that wait for nothing as far as there is room; `queued`
+    the others."""
     run = RunState(
         id=run_id,
         graph=graph,
@@ -66,4 +67,5 @@ def first_release(run_id: RunId, graph: Graph, window_of: Callable[[str], int]) 
             run.nodes[key] = NodeState(key, node_type, NodeStatus.RUNNING, 1, 1, 0, 0)
         else:
             lane.waiting += 1
+            run.queued.setdefault(node_type, []).append(key)
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -18,7 +18,8 @@ from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
 from services.coordinator.large_inputs import LargeInputs, ends_of
-from services.coordinator.metrics import SETTLE_SECONDS, count
+from services.coordinator.memory import RunMemory
+from services.coordinator.metrics import SETTLE_SECONDS, SETTLES_READ, count
 from services.coordinator.results import strip
 from services.coordinator.state import Outcome, RunId
 from services.coordinator.store.settling import load_slice, save
@@ -76,6 +77,7 @@ class Settler:
         self._windows = windows
         self._ended_runs = ended_runs
         self._random = random
+        self.memory = RunMemory()
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
         #: Set when a run has ended; whoever tells others of it looks.
@@ -118,6 +120,7 @@ class Settler:
                 if isinstance(error, TOO_MUCH) or (isinstance(error, TOO_SLOW) and len(outcomes) > 1):
                     raise
                 log.warning("Postgres did not take a batch; trying again", error=str(error).strip()[:300])
+                self.memory.forget(outcome.run_id for outcome in outcomes)
                 for outcome in outcomes:
                     # It may have been committed all the same, when the connection was lost in the commit.
                     outcome.is_redelivered = True
@@ -132,13 +135,37 @@ class Settler:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
             keys, freed = _wanted(facts, outcomes)
             with settling(outcomes, facts):
-                graphs = {run_id: facts[run_id].graph for run_id in keys}
-                runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
-                decision = settle(runs, outcomes, self._windows.of, self._random)
-                stored = await self.store(connection, decision, facts, commits=True)
-        if any(change.retry_delay_s is not None for change in decision.changes.values()):
+                stored = await self._settle_remembered(connection, outcomes, facts, keys, freed)
+                if stored is None:
+                    SETTLES_READ.inc()
+                    graphs = {run_id: facts[run_id].graph for run_id in keys}
+                    runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
+                    decision = settle(runs, outcomes, self._windows.of, self._random)
+                    stored = await self._store(connection, decision, facts, commits=True)
+        self.memory.keep(stored.decision)
+        if any(change.retry_delay_s is not None for change in stored.decision.changes.values()):
             self.retry_scheduled.set()
         return stored
+
+    async def _settle_remembered(
+        self,
+        connection: Connection,
+        outcomes: Sequence[Outcome],
+        facts: Mapping[RunId, RunFacts],
+        keys: Mapping[RunId, Iterable[str]],
+        freed: Mapping[tuple[RunId, str], int],
+    ) -> Stored | None:
+        """In one round trip, nothing read first; None when that cannot be done, and nothing is written."""
+        decision = self.memory.settle(outcomes, keys, freed, self._windows.of, self._random)
+        if decision is None:
+            return None
+        try:
+            return await self._store(connection, decision, facts, begins=BEGIN, commits=True)
+        except postgres_errors.SerializationFailure as error:
+            log.debug("a run was changed by another coordinator", error=str(error).strip()[:300])
+            await connection.rollback()
+            self.memory.doubt()
+            return None
 
     async def store(
         self,
@@ -147,14 +174,26 @@ class Settler:
         facts: Mapping[RunId, RunFacts],
         *,
         again: Sequence[Dispatch] = (),
+    ) -> Stored:
+        """Write the decision and read what its announcements need, those of `again` included, in one round trip of a
+        transaction that goes on."""
+        self.memory.forget(decision.runs)
+        return await self._store(connection, decision, facts, again=again)
+
+    async def _store(
+        self,
+        connection: Connection,
+        decision: Decision,
+        facts: Mapping[RunId, RunFacts],
+        *,
+        again: Sequence[Dispatch] = (),
+        begins: str = "",
         commits: bool = False,
     ) -> Stored:
-        """Write the decision and read what its announcements need, those of `again` included, in one round trip;
-        with `commits` the transaction ends in the same."""
         sent = [*(Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)), *again]
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)
-        read = await save(connection, decision, wanted, commits=commits)
+        read = await save(connection, decision, wanted, begins=begins, commits=commits)
         return Stored(decision, sent, facts, known, read)
 
     async def announce(self, stored: Stored) -> bool:

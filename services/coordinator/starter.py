@@ -10,6 +10,7 @@ import psycopg
 
 from services.coordinator.answering import answer, answer_existing, answer_unavailable
 from services.coordinator.dispatch import Dispatch, Dispatcher
+from services.coordinator.memory import RunMemory
 from services.coordinator.metrics import RUNS_STARTED, STARTS_REFUSED, reason_label
 from services.coordinator.release import first_release, held
 from services.coordinator.requests import NAME_LIMIT, StartRequest, check_input, check_request, digest_of
@@ -43,10 +44,19 @@ MOST_WAITING = 1000
 class Starter:
     """Takes start requests one by one and settles them in batches."""
 
-    def __init__(self, pool: Pool, rpc: Rpc, versions: Versions, dispatcher: Dispatcher, windows: Windows) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        rpc: Rpc,
+        versions: Versions,
+        memory: RunMemory,
+        dispatcher: Dispatcher,
+        windows: Windows,
+    ) -> None:
         self._pool = pool
         self._rpc = rpc
         self._versions = versions
+        self._memory = memory
         self._dispatcher = dispatcher
         self._windows = windows
         self._waiting: asyncio.Queue[StartRequest] = asyncio.Queue(MOST_WAITING)
@@ -128,6 +138,7 @@ class Starter:
             if run is not None and began is not None:
                 facts = RunFacts(run.graph, request.request.input, began, request.traceparent)
                 self._versions.remember(run.id, facts)
+                self._memory.begin(run)
                 started[run.id] = (run, facts)
         return started
 

@@ -29,6 +29,20 @@ class NodeState:
     #: True while it waits for its next attempt.
     is_waiting_for_retry: bool = False
 
+    def copy(self) -> NodeState:
+        """In a third of the time that `dataclasses.replace` takes."""
+        return NodeState(
+            self.key,
+            self.node_type,
+            self.status,
+            self.attempt,
+            self.dispatch,
+            self.waiting_for,
+            self.live,
+            self.is_waiting_for_room,
+            self.is_waiting_for_retry,
+        )
+
 
 @dataclass(slots=True)
 class Lane:
@@ -49,7 +63,7 @@ class RunState:
     seq: int
     lanes: dict[str, Lane]
     nodes: dict[str, NodeState] = field(default_factory=dict)
-    #: Node type -> keys that wait for room, longest first; as many as may find room now.
+    #: Node type -> keys that wait for room, longest first; of a slice as many as may find room now.
     queued: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 import orjson
 
 from services.coordinator.graph import Graph, build_graph
+from services.coordinator.recent import Recent
 from services.coordinator.state import RunId
 from services.coordinator.store.versions import copy_version, load_facts, load_version
 from shared.bus.rpc import Rpc
@@ -24,32 +25,6 @@ GRAPHS_KEPT = 64
 #: Facts are small but for the input; both bounds hold.
 FACTS_KEPT = 20_000
 FACTS_BYTES = 64 * 1024 * 1024
-
-Value = TypeVar("Value")
-
-
-class Recent(Generic[Value]):
-    """The values that were used last, bounded by number and by size."""
-
-    def __init__(self, most: int, most_bytes: int | None = None) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._values: OrderedDict[UUID | RunId, tuple[Value, int]] = OrderedDict()
-
-    def get(self, key: UUID | RunId) -> Value | None:
-        found = self._values.get(key)
-        if found is None:
-            return None
-        self._values.move_to_end(key)
-        return found[0]
-
-    def put(self, key: UUID | RunId, value: Value, size: int = 0) -> None:
-        self._bytes += size - self._values.pop(key, (None, 0))[1]
-        self._values[key] = (value, size)
-        while len(self._values) > self._most or (self._most_bytes and self._bytes > self._most_bytes):
-            _, (_, freed) = self._values.popitem(last=False)
-            self._bytes -= freed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +42,8 @@ class Versions:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._graphs: Recent[Graph] = Recent(GRAPHS_KEPT)
-        self._facts: Recent[RunFacts] = Recent(FACTS_KEPT, FACTS_BYTES)
+        self._graphs: Recent[UUID, Graph] = Recent(GRAPHS_KEPT)
+        self._facts: Recent[RunId, RunFacts] = Recent(FACTS_KEPT, FACTS_BYTES)
 
     async def graph(self, connection: Connection, version_id: UUID) -> Graph:
         """From memory, else from our table, else from the definition service (and then into our table)."""

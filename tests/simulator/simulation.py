@@ -6,14 +6,15 @@ generator that gives way after each effect, so that it can be killed there and a
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from services.coordinator import transitions
 from services.coordinator.decision import Decision
-from services.coordinator.release import release
+from services.coordinator.memory import RunMemory
+from services.coordinator.release import first_release, release
 from services.coordinator.state import NodeState, Outcome, RunState
 from shared.contracts.states import AttemptOutcome, NodeStatus
 from tests.simulator.stream import Message, Stream
@@ -25,7 +26,7 @@ from tests.unit.coordinator.world import end_of
 #: Steps with faults, and steps afterwards in which the run must end.
 FAULTY_STEPS = 250
 MOST_STEPS = 6000
-COORDINATORS = WORKERS = 2
+MOST_COORDINATORS = WORKERS = 2
 #: What was committed so few steps ago may be about to be published, and is not yet lost.
 MARGIN_STEPS = 100
 
@@ -41,6 +42,7 @@ class Order:
     rescues_lost: bool = True
     releases_due: bool = True
     ends_expired: bool = True
+    guards_memory: bool = True
 
 
 class BrokenError(AssertionError):
@@ -60,6 +62,7 @@ class Simulation:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.case: Case = random_case(self.random)
+        self.coordinators = self.random.randint(1, MOST_COORDINATORS)
         self.database = Database(self.case.graph, self.case.windows)
         self.work: Stream[tuple[str, int]] = Stream()
         self.results: Stream[Outcome] = Stream()
@@ -67,6 +70,10 @@ class Simulation:
         self.leases: dict[Work, object] = {}
         self.lock: object = None
         self.processes: dict[str, Process] = {}
+        #: What each coordinator remembers; the first one has started the run.
+        self.memories: defaultdict[str, RunMemory] = defaultdict(RunMemory)
+        self.memories["coordinator 0"].begin(first_release(RUN_ID, self.case.graph, self.database.window_of))
+        self.remembered = 0
         self.said: list[Outcome] = []
         self.died = 0
         self.is_cancelled = False
@@ -97,7 +104,7 @@ class Simulation:
     # Who goes on
 
     def _go_on(self) -> None:
-        names = [f"coordinator {number}" for number in range(COORDINATORS)]
+        names = [f"coordinator {number}" for number in range(self.coordinators)]
         names += [f"worker {number}" for number in range(WORKERS)] + ["reconciler"]
         self._step(self.random.choice(names))
 
@@ -134,6 +141,7 @@ class Simulation:
         self.say(f"-- {name} killed")
         self.kills += 1
         del self.processes[name]
+        self.memories.pop(name, None)
         self.work.give_back(name)
         self.results.give_back(name)
         if self.lock == name:
@@ -159,13 +167,24 @@ class Simulation:
 
     def _settle(self, name: str, batch: list[Message[Outcome]], *, is_again: bool = False) -> Process:
         """Again when the answer to the commit was lost: all of it may have been settled before."""
-        yield from self._acquire(name)
         outcomes = [replace(one.body, is_redelivered=is_again or one.deliveries > 1) for one in batch]
         known = [one for one in outcomes if one.node_key in self.case.graph.nodes]
         freed = Counter(self.case.graph.nodes[one.node_key].type for one in known)
-        run = self.database.load(transitions.keys_to_load(self.case.graph, outcomes), freed)
-        yield "has read"
-        decision = transitions.settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
+        keys = transitions.keys_to_load(self.case.graph, outcomes)
+        memory, lanes = self.memories[name], {(RUN_ID, kind): most for kind, most in freed.items()}
+        decision = memory.settle(outcomes, {RUN_ID: keys}, lanes, self.database.window_of, self.random)
+        yield from self._acquire(name)
+        if decision is not None and self.order.guards_memory and decision.runs[RUN_ID].seq != self.database.seq:
+            yield "remembers wrongly"
+            memory.doubt()
+            decision = None
+        if decision is None:
+            run = self.database.load(keys, freed)
+            yield "has read"
+            decision = transitions.settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
+        else:
+            run = decision.runs[RUN_ID]
+            self.remembered += 1
         sent = [node for _, node in (*decision.released, *decision.repeated)]
         if self.order.publishes_before_commit:
             yield from self._announce(sent)
@@ -174,8 +193,10 @@ class Simulation:
         if self.has_faults and self.random.random() < 0.05:
             yield "is told that it could not commit"
             self.cuts += 1
+            memory.forget([RUN_ID])
             yield from self._settle(name, batch, is_again=True)
             return
+        memory.keep(decision)
         if not self.order.publishes_before_commit:
             yield from self._announce(sent)
         for one in batch:
@@ -234,7 +255,8 @@ class Simulation:
         yield "acknowledges"
 
     def _reconcile(self, name: str) -> Process:
-        """As services/coordinator/reconciler.py: it passes over what another one holds."""
+        """As services/coordinator/reconciler.py: it passes over what another one holds; its coordinator forgets what it
+        changes."""
         if self.lock is not None or self.database.status.is_final:
             yield "passes"
             return
@@ -243,6 +265,8 @@ class Simulation:
         due = self.database.due if self.order.releases_due else []
         run = self.database.load(due, self.case.windows)
         release(decision, run, [run.nodes[key] for key in due], self.database.window_of)
+        if decision.runs:
+            self.memories["coordinator 0"].forget([RUN_ID])
         yield "has looked for what is due"
         self._commit(run, decision)
         yield f"releases {len(decision.released)}"
@@ -290,6 +314,7 @@ class Simulation:
         decision = transitions.settle({RUN_ID: run}, died, self.database.window_of, self.random)
         self.died += len(decision.attempts)
         self._commit(run, decision)
+        self.memories["coordinator 0"].keep(decision)
         yield f"ends {len(decision.attempts)} attempts whose worker died"
         yield from self._announce(node for _, node in decision.released)
 

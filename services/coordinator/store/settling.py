@@ -35,7 +35,7 @@ async def load_slice(
     wanted = [{"run_id": run_id, "node_key": key} for run_id, names in keys.items() for key in names]
     lanes = [{"run_id": run, "node_type": kind, "most": most} for (run, kind), most in freed.items()]
     calls = [
-        Call("lock_runs", (id_array(sorted(graphs)),)),
+        _locking(graphs),
         Call("load_nodes", (as_json(wanted),)),
         Call("load_queued", (as_json(lanes),)),
     ]
@@ -70,11 +70,19 @@ def node_state(row: list[Any]) -> NodeState:
     return NodeState(key, node_type, _NODE_STATUSES[status], *counters)
 
 
-async def save(connection: Connection, decision: Decision, wanted: Iterable[NodeRef], *, commits: bool = False) -> Rows:
+async def save(
+    connection: Connection,
+    decision: Decision,
+    wanted: Iterable[NodeRef],
+    *,
+    begins: str = "",
+    commits: bool = False,
+) -> Rows:
     """Write the decision, and read how the nodes wanted ended and what they gave, as far as that is not too large at
-    once; `commits` ends the transaction.
+    once.
 
     Every change names the state that it leaves: a row in another one ends the transaction as a serialization failure.
+    `begins` is what opens the transaction and has the runs locked first, when they are not; `commits` ends it.
     """
     for run in decision.runs.values():
         run.seq += 1
@@ -84,7 +92,9 @@ async def save(connection: Connection, decision: Decision, wanted: Iterable[Node
         calls.append(_loading(references, OUTPUTS_AT_ONCE))
     if not calls and not commits:
         return []
-    found = await execute_together(connection, calls, commits=commits)
+    if begins:
+        calls.insert(0, _locking(decision.runs))
+    found = await execute_together(connection, calls, begins=begins, commits=commits)
     return found[-1] if references else []
 
 
@@ -92,6 +102,10 @@ async def load_outputs(connection: Connection, wanted: Iterable[NodeRef], most_b
     """How these nodes ended and what they gave; of the outputs those that are no more than so many bytes together."""
     call = _loading(wanted, most_bytes)
     return await execute(connection, call.name, *call.parameters)
+
+
+def _locking(run_ids: Iterable[RunId]) -> Call:
+    return Call("lock_runs", (id_array(sorted(run_ids)),))
 
 
 def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:

@@ -71,14 +71,15 @@ class Database:
             assert not before.status.is_final, f"{key} is {before.status} for ever"
             self._note(key, before.status, change.node.status)
             self.nodes[key] = replace(change.node)
-        waiting = [key for key, node in self.nodes.items() if node.is_waiting_for_room]
-        kept = [key for key in self.ready if key in waiting]
-        self.ready = kept + [key for key in waiting if key not in kept]
+        kept = [key for key in self.ready if self.nodes[key].is_waiting_for_room]
+        new = [key for (_, key), change in decision.changes.items() if change.node.is_waiting_for_room]
+        self.ready = kept + [key for key in new if key not in kept]
         self.attempts += [(tried.node_key, tried.attempt) for tried in decision.attempts]
         if decision.runs:
             assert self.status is RunStatus.RUNNING, f"the run is {self.status} for ever"
             assert run.seq == self.seq, "the run was changed since it was read"
-            self.seq += 1
+            run.seq += 1
+            self.seq = run.seq
             self.status, self.unfinished = run.status, run.unfinished
             self.lanes = {kind: lane for kind, lane in run.lanes.items() if lane.running or lane.waiting}
         for _, node in decision.released:

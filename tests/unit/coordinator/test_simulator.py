@@ -27,12 +27,14 @@ REAL = transitions.standing_of
 
 
 def test_no_promise_is_broken_under_these_seeds():
-    kills = cuts = 0
+    kills = cuts = remembered = 0
     for seed in range(SEEDS):
         tried = Simulation(seed)
         tried.run()
         kills += tried.kills
         cuts += tried.cuts
+        remembered += tried.remembered
+    assert remembered > SEEDS / 4
     assert kills > SEEDS
     assert cuts > SEEDS / 10
 
@@ -97,8 +99,9 @@ def test_results_that_should_be_ignored_are_found(
         (Order(rescues_lost=False), "stuck"),
         (Order(releases_due=False), "stuck"),
         (Order(ends_expired=False), "stuck"),
+        (Order(guards_memory=False), "not running"),
     ],
-    ids=["published before the commit", "lost work", "due retries", "leases that are over"],
+    ids=["published before the commit", "lost work", "due retries", "leases that are over", "a wrong memory"],
 )
 def test_what_is_left_out_or_done_too_early_is_found(order: Order, words: str):
     found = finds(order)

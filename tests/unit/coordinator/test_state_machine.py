@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.coordinator.decision import Decision
-from services.coordinator.release import release
+from services.coordinator.memory import RunMemory
+from services.coordinator.release import first_release, release
 from services.coordinator.state import Outcome, RunState
 from services.coordinator.transitions import keys_to_load, settle
 from shared.contracts.states import AttemptOutcome, NodeStatus, RunStatus
@@ -32,6 +33,8 @@ class Run(RuleBasedStateMachine):
         case = random_case(self.random)
         self.graph = case.graph
         self.database = Database(case.graph, case.windows)
+        self.memory = RunMemory()
+        self.memory.begin(first_release(RUN_ID, case.graph, self.database.window_of))
         self.said: list[Outcome] = []
         self.last_seq = 0
         self.ended_as: tuple[RunStatus, dict[str, NodeStatus]] | None = None
@@ -44,12 +47,18 @@ class Run(RuleBasedStateMachine):
         return node.key, node.attempt
 
     def _settle(self, *outcomes: Outcome, crashes: bool = False) -> None:
-        """In one batch; a crash before the commit leaves everything as it was."""
+        """In one batch, from memory where that can be; a crash before the commit leaves everything as it was."""
+        keys = keys_to_load(self.graph, outcomes)
         freed = Counter(self.graph.nodes[one.node_key].type for one in outcomes)
-        run = self.database.load(keys_to_load(self.graph, outcomes), freed)
-        decision = settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
+        lanes = {(RUN_ID, kind): most for kind, most in freed.items()}
+        decision = self.memory.settle(outcomes, {RUN_ID: keys}, lanes, self.database.window_of, self.random)
+        run = decision.runs[RUN_ID] if decision is not None else None
+        if decision is None or run is None or run.seq != self.database.seq:
+            run = self.database.load(keys, freed)
+            decision = settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
         if not crashes:
             self.database.save(run, decision)
+            self.memory.keep(decision)
         self.said += outcomes
 
     @precondition(_is_running)
@@ -89,15 +98,17 @@ class Run(RuleBasedStateMachine):
         assert self._state() == before
         self.said.pop()
 
-    @rule(crashes=st.booleans())
-    def release_what_is_due(self, crashes: bool) -> None:
-        """Retries whose time has come, and nodes for which there is room."""
+    @rule(crashes=st.booleans(), is_told=st.booleans())
+    def release_what_is_due(self, crashes: bool, is_told: bool = True) -> None:
+        """Retries whose time has come, and nodes for which there is room; here, or by another coordinator."""
         if self.database.status is not RunStatus.RUNNING:
             return
         due = self.database.due
         run: RunState = self.database.load(due, self.database.windows)
         decision = Decision()
         release(decision, run, [run.nodes[key] for key in due], self.database.window_of)
+        if is_told:
+            self.memory.forget(decision.runs)
         if not crashes:
             self.database.save(run, decision)
 
@@ -118,6 +129,21 @@ class Run(RuleBasedStateMachine):
         self.database.check()
         assert self.database.seq >= self.last_seq
         self.last_seq = self.database.seq
+
+    @invariant()
+    def what_is_remembered_is_what_is_there(self) -> None:
+        """Unless another coordinator has changed it, which its event_seq tells."""
+        kinds = {node.type for node in self.graph.nodes.values()}
+        for most in (1, 2, len(self.graph.nodes)):
+            lanes = {(RUN_ID, kind): most for kind in kinds}
+            found = self.memory.slices({RUN_ID: self.graph.nodes}, lanes)
+            if found is None or found[RUN_ID].seq != self.database.seq:
+                continue
+            there = self.database.load(self.graph.nodes, dict.fromkeys(kinds, most))
+            for node in (*found[RUN_ID].nodes.values(), *there.nodes.values()):
+                # Sending work again tells nobody, and changes nothing that is decided.
+                node.dispatch = 0
+            assert found[RUN_ID] == there
 
     @invariant()
     def an_end_is_for_ever(self) -> None:

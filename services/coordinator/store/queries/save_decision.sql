@@ -52,7 +52,8 @@ WITH new AS MATERIALIZED (
       FROM json_to_recordset($2) AS new (
                id uuid, leaves runs.run_status, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
            )
-     WHERE run.id = new.id AND run.status = new.leaves
+     -- Whatever changes a run raises its event_seq: what was decided for another state is refused.
+     WHERE run.id = new.id AND run.status = new.leaves AND run.event_seq = new.event_seq - 1
     RETURNING 1
 )
 SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3),
