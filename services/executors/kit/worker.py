@@ -37,8 +37,9 @@ log = get_logger(__name__)
 
 #: Work that was delivered more often is not begun again: it may have ended every worker that took it.
 MOST_DELIVERIES = 5
-#: Fast work that is run before its results are handed over; keeps other types of the process, and beats, going.
-FAST_BATCH = 250
+#: Fast work that is run before its results are handed over: a quarter of a run's window, so that the rest is at work
+#: while the coordinator settles it. Keeps other types of the process, and beats, going.
+FAST_BATCH = 64
 FAST_TURN_S = 0.1
 #: Fast work that does not end for so long never will: what waits behind it is for other workers.
 FAST_LIMIT_S = 60.0
