@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from services.gateway.docs_page import add_docs_page
 from services.gateway.feed import Feed
 from services.gateway.jsonapi.middleware import add_jsonapi
 from services.gateway.keys import Keys
@@ -62,11 +63,14 @@ def make_app(settings: GatewaySettings) -> FastAPI:
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
         generate_unique_id_function=operation_id,
+        docs_url=None,
+        redoc_url=None,
     )
     add_problem_handlers(app)
     _add_middleware(app, settings)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    add_docs_page(app)
     return app
 
 
