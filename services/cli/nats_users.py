@@ -70,15 +70,19 @@ def users(executors: Mapping[str, Sequence[str]]) -> list[User]:
     return [
         _core("topology", [*_topology(), *_CARRY, subjects.RUNS_LIST, subjects.NODE_TYPES_LIST]),
         _core("definition", [*_sent("definition"), *_replies(), *_CARRY, *_watch(_NODE_TYPES), *_make_durables()]),
-        _core("coordinator", [*_sent("coordinator"), *_replies(), *_CARRY, *_coordinator()]),
+        _core(
+            "coordinator",
+            [*_sent("coordinator"), *_replies(), *_CARRY, *_coordinator()],
+            heard=[subjects.ENDED_RUNS_MADE],
+        ),
         _core("gateway", [*_sent("gateway"), *_CARRY, *_watch(subjects.RUN_EVENTS), f"{API}.STREAM.NAMES"]),
         _client(),
         *(_executor(name, types) for name, types in executors.items()),
     ]
 
 
-def _core(role: str, publish: Iterable[str]) -> User:
-    return User(role, CORE, _sorted(publish), _sorted([*_heard(role), _inbox(role)]))
+def _core(role: str, publish: Iterable[str], heard: Iterable[str] = ()) -> User:
+    return User(role, CORE, _sorted(publish), _sorted([*_heard(role), *heard, _inbox(role)]))
 
 
 def _client() -> User:

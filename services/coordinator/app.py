@@ -63,7 +63,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     client, jetstream = bus.client, bus.client.jetstream(timeout=5)
     transfers, tokens = Transfers(jetstream), Tokens(settings.secret.get_secret_value())
     rpc, publisher = Rpc(client, transfers), Publisher(client)
-    windows, ended_runs = Windows(jetstream, settings.window_fast), EndedRuns(jetstream)
+    windows, ended_runs = Windows(jetstream, settings.window_fast), EndedRuns(client, pool)
     versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
     settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
     starter = Starter(pool, rpc, versions, settler.memory, dispatcher, windows)
@@ -80,12 +80,13 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     await windows.read()
     endless: list[Coroutine[Any, Any, None]] = [
         windows.keep_reading(), starter.run(), reconciler.run(), reconciler.release_retries(), leases.run(),
-        webhooks.run(), warn_of_durability(client),
+        webhooks.run(), ended_runs.run(), warn_of_durability(client),
     ]  # fmt: skip
     if settings.retention_days:
         endless.append(Retention(pool, timedelta(days=settings.retention_days)).run())
     settling = SettlingLoop(results, ResultReader(jetstream, transfers, tokens), settler, webhooks)
     taking = RequestLoop(requests, starter, jetstream)
+    bus.on_reconnect(ended_runs.restart)
     async with Tasks(endless):
         for pull in (results, requests):
             bus.on_reconnect(pull.reset)

@@ -98,6 +98,8 @@ ALL_RUN_EVENTS = f"{PREFIX}.run.event.*"
 ALL_DEAD_LETTERS = f"{PREFIX}.dead.*"
 #: Coordinator -> executors, in the bucket `ended_runs`: the last part is the run's id.
 ALL_ENDED_RUNS = f"$KV.{ENDED_RUNS_BUCKET}.*"
+#: NATS -> coordinator: that bucket was made, and is empty.
+ENDED_RUNS_MADE = f"$JS.EVENT.ADVISORY.STREAM.CREATED.KV_{ENDED_RUNS_BUCKET}"
 
 # Definition service
 PIPELINES_CREATE = rpc("pipelines", "create")

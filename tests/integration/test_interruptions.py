@@ -84,6 +84,38 @@ async def test_cancel_that_the_workers_cannot_be_told_of_says_so_and_can_be_said
     assert row["count"] == 1
 
 
+@pytest.mark.parametrize("is_away", [False, True], ids=["here", "coordinator away"])
+async def test_a_bucket_that_is_made_anew_is_told_of_the_runs_that_ended_before(
+    nats_url: str, database_url: str, is_away: bool
+) -> None:
+    async with Engine.started(nats_url, database_url, has_coordinator=False) as engine:
+        async with engine.coordinator():
+            await engine.apply("ending", "ab")
+            cancelled, failing, done = [await engine.start("ending") for _ in range(3)]
+            works = {(work["run_id"], work["node_key"]): work for work in await engine.worker.take(6)}
+            await engine.client.cancel(cancelled)
+            await engine.worker.fail(works[str(failing), "a"])
+            await engine.worker.say(*(completed(works[str(done), key]) for key in "ab"))
+            await engine.ends(failing, RunStatus.FAILED)
+            await engine.ends(done)
+            if not is_away:
+                await make_bucket_anew(engine)
+        if is_away:
+            await make_bucket_anew(engine)
+        async with engine.coordinator():
+
+            async def is_told() -> bool:
+                info = await engine.jetstream.stream_info(ENDED_RUNS, subjects_filter=subjects.ALL_ENDED_RUNS)
+                return {name.rsplit(".", 1)[1] for name in info.state.subjects or {}} == {str(cancelled), str(failing)}
+
+            await eventually(is_told, "the two runs whose work may wait")
+
+
+async def make_bucket_anew(engine: Engine) -> None:
+    await engine.jetstream.delete_stream(ENDED_RUNS)
+    await make_topology(engine.nats_url)
+
+
 async def test_retry_with_inputs_that_cannot_be_carried_now_is_sent_later(engine: Engine) -> None:
     node = {"config": {"say": "{{ input.text }}"}, "retry": {"max_attempts": 2, "initial_delay_s": 0}}
     await engine.apply("large", "a", a=node)

@@ -10,7 +10,7 @@ from services.coordinator.decision import AttemptRef, NodeRef
 from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
 from services.coordinator.store.together import execute
-from shared.contracts.states import NodeStatus
+from shared.contracts.states import NodeStatus, RunStatus
 from shared.postgres import Connection, as_json
 
 
@@ -37,6 +37,21 @@ async def forget_leases(connection: Connection, nodes: Iterable[NodeRef]) -> Non
         "AND node.lease_until < clock_timestamp()",
         (as_json(_references(nodes)),),
     )
+
+
+async def load_ended_before(connection: Connection, moment: datetime) -> list[tuple[RunId, RunStatus]]:
+    """The runs of the last days that ended before this moment while work of theirs was out, newest first."""
+    # Between two clocks, a minute too many does no harm.
+    cursor = await connection.execute(
+        "SELECT run.id::text AS id, run.status::text AS status FROM runs.pipeline_runs AS run "
+        "WHERE run.created_at BETWEEN clock_timestamp() - interval '7 days' AND %(moment)s + interval '1 minute' "
+        "AND run.finished_at BETWEEN clock_timestamp() - interval '1 day' AND %(moment)s + interval '1 minute' "
+        "AND run.status <> 'completed' "
+        "AND EXISTS (SELECT FROM runs.node_results AS node WHERE node.run_id = run.id AND node.status = 'cancelled') "
+        "ORDER BY run.created_at DESC LIMIT 10000",
+        {"moment": moment},
+    )
+    return [(row["id"], RunStatus(row["status"])) for row in await cursor.fetchall()]
 
 
 async def load_due(connection: Connection) -> list[NodeRef]:
