@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
@@ -47,6 +47,8 @@ log = get_logger(__name__)
 RESULT_ROOM = 1000
 REQUEST_ROOM = 1000
 POOL_SIZE = 8
+#: How long a stopping coordinator settles what it has taken.
+STOP_S = 20.0
 
 
 async def run(settings: CoordinatorSettings, on_ready: OnReady) -> None:
@@ -88,20 +90,27 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     taking = RequestLoop(requests, starter, jetstream)
     bus.on_reconnect(ended_runs.restart)
     async with Tasks(endless):
-        for pull in (results, requests):
-            bus.on_reconnect(pull.reset)
-            await pull.start()
-        ending = [watched(settling.run()), watched(taking.run())]
         await client.subscribe(subjects.ALL_NODE_RUNNING, queue="coordinator", cb=leases.on_running)
-        endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks, rpc).endpoints()
-        await rpc.serve(endpoints, queue="coordinator")
-        yield
-        await rpc.stop()
-        for pull in (results, requests):
-            await pull.stop()
-        await asyncio.wait(ending, timeout=20)
+        async with _taking(bus, (results, requests), (settling, taking)):
+            endpoints = handlers.endpoints() | WebhookHandlers(handlers, webhooks, rpc).endpoints()
+            await rpc.serve(endpoints, queue="coordinator")
+            yield
+            await rpc.stop()
         await rpc.drain()
         await starter.drain()
+
+
+@asynccontextmanager
+async def _taking(bus: Bus, pulls: Sequence[Pull], loops: Sequence[SettlingLoop | RequestLoop]) -> AsyncIterator[None]:
+    """Messages are taken while it is entered; those that were taken are settled before it is left."""
+    for pull in pulls:
+        bus.on_reconnect(pull.reset)
+        await pull.start()
+    running = [watched(loop.run()) for loop in loops]
+    yield
+    for pull in pulls:
+        await pull.stop()
+    await asyncio.wait(running, timeout=STOP_S)
 
 
 def _pull(bus: Bus, stream: str, durable: str, room: int) -> Pull:
