@@ -209,6 +209,7 @@ class Settler:
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())
+        self._versions.forget(decision.ended)
         return is_published
 
     async def _send(self, stored: Stored) -> bool:

@@ -20,8 +20,9 @@ from shared.contracts import subjects
 from shared.contracts.pipelines import CompiledVersion, VersionGet
 from shared.postgres import Connection
 
-#: A 10,000-node graph takes about 20 MB.
-GRAPHS_KEPT = 64
+GRAPHS_KEPT = 1000
+#: Of all graphs together; 10,000 take about 20 MB.
+GRAPH_NODES_KEPT = 40_000
 #: Facts are small but for the input; both bounds hold.
 FACTS_KEPT = 20_000
 FACTS_BYTES = 64 * 1024 * 1024
@@ -42,7 +43,7 @@ class Versions:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._graphs: Recent[UUID, Graph] = Recent(GRAPHS_KEPT)
+        self._graphs: Recent[UUID, Graph] = Recent(GRAPHS_KEPT, GRAPH_NODES_KEPT)
         self._facts: Recent[RunId, RunFacts] = Recent(FACTS_KEPT, FACTS_BYTES)
 
     async def graph(self, connection: Connection, version_id: UUID) -> Graph:
@@ -56,11 +57,16 @@ class Versions:
                 )
                 await copy_version(connection, version, node_rows(build_graph(version)))
             graph = build_graph(version)
-            self._graphs.put(version_id, graph)
+            self._graphs.put(version_id, graph, len(graph.nodes))
         return graph
 
     def remember(self, run_id: RunId, facts: RunFacts) -> None:
         self._facts.put(run_id, facts, len(orjson.dumps(facts.input)))
+
+    def forget(self, run_ids: Iterable[RunId]) -> None:
+        """They have ended; whoever asks for one all the same has it read."""
+        for run_id in run_ids:
+            self._facts.drop(run_id)
 
     async def facts(self, connection: Connection, run_ids: Iterable[RunId]) -> dict[RunId, RunFacts]:
         """The facts of those of these runs that exist and were started."""
