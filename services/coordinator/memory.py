@@ -1,7 +1,7 @@
 """Runs as this coordinator wrote them last, so that most results are settled without reading anything first.
 
 Postgres alone is the truth: what is decided from here is written only if the run's `event_seq` is still the one that is
-remembered, and every transaction that changes a run raises that.
+remembered, and every transaction that changes a run raises that; sends and leases do not, and decide nothing.
 """
 
 from __future__ import annotations
