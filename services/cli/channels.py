@@ -101,7 +101,7 @@ CHANNELS = (
         "executor",
         "definition",
         "Executors -> definition, in the key-value bucket: put at start and every 30 s, deleted on a clean stop.",
-        kept=f"KV_{subjects.NODE_TYPES_BUCKET}",
+        kept=subjects.NODE_TYPES_STREAM,
     ),
     _rpc("definition", subjects.PIPELINES_CREATE, pipelines.PipelineCreate, pipelines.Pipeline),
     _rpc("definition", subjects.PIPELINES_APPLY, pipelines.PipelineApply, pipelines.Applied),

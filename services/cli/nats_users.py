@@ -27,9 +27,9 @@ CLIENT = "internal-client"
 TELLS_TOKENS = frozenset({"llm"})
 
 API = "$JS.API"
-_TRANSFERS = f"OBJ_{subjects.TRANSFERS_BUCKET}"
-_NODE_TYPES = f"KV_{subjects.NODE_TYPES_BUCKET}"
-_ENDED_RUNS = f"KV_{subjects.ENDED_RUNS_BUCKET}"
+_TRANSFERS = subjects.TRANSFERS_STREAM
+_NODE_TYPES = subjects.NODE_TYPES_STREAM
+_ENDED_RUNS = subjects.ENDED_RUNS_STREAM
 _STREAMS = (
     subjects.RUN_REQUESTS,
     subjects.NODE_WORK,

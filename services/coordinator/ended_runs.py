@@ -45,14 +45,17 @@ class EndedRuns:
     async def put(self, ended: Iterable[tuple[RunId, RunStatus]]) -> bool:
         """False when the workers could not be told: they do work whose result changes nothing."""
         try:
-            if self._bucket is None:
-                self._bucket = await self._jetstream.key_value(subjects.ENDED_RUNS_BUCKET)
-            bucket = self._bucket
-            await asyncio.gather(*(bucket.put(run_id, status.encode()) for run_id, status in ended))
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            await self._put(ended)
+        except PASSING as error:
             log.warning("could not tell the workers of ended runs", error=str(error) or type(error).__name__)
             return False
         return True
+
+    async def _put(self, ended: Iterable[tuple[RunId, RunStatus]]) -> None:
+        if self._bucket is None:
+            self._bucket = await self._jetstream.key_value(subjects.ENDED_RUNS_BUCKET)
+        bucket = self._bucket
+        await asyncio.gather(*(bucket.put(run_id, status.encode()) for run_id, status in ended))
 
     async def run(self) -> None:
         """For ever: fill the bucket whenever the server says that it was made."""
@@ -76,14 +79,13 @@ class EndedRuns:
         self._may_be_new.set()
 
     async def _fill(self) -> None:
-        made = (await self._jetstream.stream_info(f"KV_{subjects.ENDED_RUNS_BUCKET}")).created
+        made = (await self._jetstream.stream_info(subjects.ENDED_RUNS_STREAM)).created
         if made is None or made == self._filled:
             return
         async with self._pool.connection() as connection:
             ended = await load_ended_before(connection, made)
         for at in range(0, len(ended), BATCH):
-            if not await self.put(ended[at : at + BATCH]):
-                raise TimeoutError("some of them were not acknowledged")
+            await self._put(ended[at : at + BATCH])
         if ended:
             log.warning("the bucket of ended runs was made anew; the workers were told again", count=len(ended))
         self._filled = made

@@ -141,7 +141,7 @@ class Settler:
                     graphs = {run_id: facts[run_id].graph for run_id in keys}
                     runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
                     decision = settle(runs, outcomes, self._windows.of, self._random)
-                    stored = await self._store(connection, decision, facts, commits=True)
+                    stored = await self.store(connection, decision, facts, commits=True)
         self.memory.keep(stored.decision)
         if any(change.retry_delay_s is not None for change in stored.decision.changes.values()):
             self.retry_scheduled.set()
@@ -160,7 +160,7 @@ class Settler:
         if decision is None:
             return None
         try:
-            return await self._store(connection, decision, facts, begins=BEGIN, commits=True)
+            return await self.store(connection, decision, facts, begins=BEGIN, commits=True)
         except postgres_errors.SerializationFailure as error:
             log.debug("a run was changed by another coordinator", error=str(error).strip()[:300])
             await connection.rollback()
@@ -174,22 +174,14 @@ class Settler:
         facts: Mapping[RunId, RunFacts],
         *,
         again: Sequence[Dispatch] = (),
-    ) -> Stored:
-        """Write the decision and read what its announcements need, those of `again` included, in one round trip of a
-        transaction that goes on."""
-        self.memory.forget(decision.runs)
-        return await self._store(connection, decision, facts, again=again)
-
-    async def _store(
-        self,
-        connection: Connection,
-        decision: Decision,
-        facts: Mapping[RunId, RunFacts],
-        *,
-        again: Sequence[Dispatch] = (),
         begins: str = "",
         commits: bool = False,
     ) -> Stored:
+        """Write the decision and read what its announcements need, those of `again` included, in one round trip;
+        with `begins` the transaction opens in the same, with `commits` it ends there. One that goes on may change
+        its runs in other ways, so these are forgotten."""
+        if not commits:
+            self.memory.forget(decision.runs)
         sent = [*(Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)), *again]
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)

@@ -242,7 +242,11 @@ async def _apply_buckets(jetstream: JetStreamContext, replicas: int) -> list[Dif
     return differences
 
 
-_KEY_VALUES = {bucket: f"KV_{bucket}" for bucket in (subjects.NODE_TYPES_BUCKET, subjects.ENDED_RUNS_BUCKET)}
+_KEY_VALUES = {
+    subjects.NODE_TYPES_BUCKET: subjects.NODE_TYPES_STREAM,
+    subjects.ENDED_RUNS_BUCKET: subjects.ENDED_RUNS_STREAM,
+}
+_BUCKETS = _KEY_VALUES | {subjects.TRANSFERS_BUCKET: subjects.TRANSFERS_STREAM}
 
 
 def _loose_fields(config: StreamConfig) -> list[str]:
@@ -252,15 +256,10 @@ def _loose_fields(config: StreamConfig) -> list[str]:
 
 
 async def _missing_buckets(jetstream: JetStreamContext) -> list[str]:
-    prefixes = {
-        subjects.NODE_TYPES_BUCKET: "KV_",
-        subjects.ENDED_RUNS_BUCKET: "KV_",
-        subjects.TRANSFERS_BUCKET: "OBJ_",
-    }
     missing = []
-    for bucket, prefix in prefixes.items():
+    for bucket, stream in _BUCKETS.items():
         try:
-            await jetstream.stream_info(prefix + bucket)
+            await jetstream.stream_info(stream)
         except NotFoundError:
             missing.append(bucket)
     return missing

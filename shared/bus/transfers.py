@@ -89,7 +89,7 @@ class Transfers:
         return await self._read_once(name)
 
     async def _read_once(self, name: str) -> bytes:
-        stream = f"OBJ_{subjects.TRANSFERS_BUCKET}"
+        stream = subjects.TRANSFERS_STREAM
         about = await self._jetstream.get_last_msg(stream, subjects.transfer_info(_encoded(name)), direct=True)
         info = orjson.loads(about.data or b"")
         parts: list[bytes] = []

@@ -22,10 +22,13 @@ NODE_RESULTS_DURABLE = "coordinator"
 #: The node type that delivers webhooks: coordinator -> the http worker. No pipeline can use it.
 WEBHOOK = "webhook"
 
-# Buckets
+# Buckets, and the streams that keep them
 NODE_TYPES_BUCKET = "node_types"
+NODE_TYPES_STREAM = f"KV_{NODE_TYPES_BUCKET}"
 ENDED_RUNS_BUCKET = "ended_runs"
+ENDED_RUNS_STREAM = f"KV_{ENDED_RUNS_BUCKET}"
 TRANSFERS_BUCKET = "transfers"
+TRANSFERS_STREAM = f"OBJ_{TRANSFERS_BUCKET}"
 
 #: Anyone inside -> coordinator, on RUN_REQUESTS.
 RUN_REQUEST = f"{PREFIX}.run.request"
@@ -99,7 +102,7 @@ ALL_DEAD_LETTERS = f"{PREFIX}.dead.*"
 #: Coordinator -> executors, in the bucket `ended_runs`: the last part is the run's id.
 ALL_ENDED_RUNS = f"$KV.{ENDED_RUNS_BUCKET}.*"
 #: NATS -> coordinator: that bucket was made, and is empty.
-ENDED_RUNS_MADE = f"$JS.EVENT.ADVISORY.STREAM.CREATED.KV_{ENDED_RUNS_BUCKET}"
+ENDED_RUNS_MADE = f"$JS.EVENT.ADVISORY.STREAM.CREATED.{ENDED_RUNS_STREAM}"
 
 # Definition service
 PIPELINES_CREATE = rpc("pipelines", "create")

@@ -18,9 +18,9 @@ from tests.faults.nemesis import CALLERS, Nemesis
 BUSY_STREAMS = (subjects.NODE_WORK, subjects.NODE_RESULTS, subjects.RUN_EVENTS)
 QUEUES = (subjects.NODE_WORK, subjects.NODE_RESULTS, subjects.RUN_REQUESTS)
 BUCKETS = (
-    f"KV_{subjects.NODE_TYPES_BUCKET}",
-    f"KV_{subjects.ENDED_RUNS_BUCKET}",
-    f"OBJ_{subjects.TRANSFERS_BUCKET}",
+    subjects.NODE_TYPES_STREAM,
+    subjects.ENDED_RUNS_STREAM,
+    subjects.TRANSFERS_STREAM,
 )
 ABSENT = (nats.errors.Error, nats.js.errors.Error)
 

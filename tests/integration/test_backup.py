@@ -182,7 +182,7 @@ async def test_a_postgres_that_is_older_than_nats_does_again_what_it_does_not_kn
         # The bucket still tells workers that this run is over: it is to be made anew, as docs/operations.md says.
         ended = await again.jetstream.key_value(subjects.ENDED_RUNS_BUCKET)
         assert await ended.keys() == [str(cancelled_later)]
-        await again.jetstream.delete_stream(f"KV_{subjects.ENDED_RUNS_BUCKET}")
+        await again.jetstream.delete_stream(subjects.ENDED_RUNS_STREAM)
         await make_topology(nats_url)
 
         await again.worker.say(completed(work_of_unknown))

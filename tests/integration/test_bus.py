@@ -290,7 +290,7 @@ async def test_a_watch_leaves_no_consumer_for_long(client: Client) -> None:
     for _ in range(3):
         await windows.read()
 
-    left = await jetstream.consumers_info(f"KV_{subjects.NODE_TYPES_BUCKET}")
+    left = await jetstream.consumers_info(subjects.NODE_TYPES_STREAM)
 
     assert all((info.config.inactive_threshold or 0) <= FORGET_S for info in left), left
 
@@ -399,7 +399,7 @@ async def test_who_stops_answers_what_it_has_and_takes_no_more(client: Client) -
 
 
 async def test_body_that_cannot_be_carried_is_told_as_not_now(client: Client, rpc: Rpc) -> None:
-    await client.jetstream().delete_stream(f"OBJ_{subjects.TRANSFERS_BUCKET}")
+    await client.jetstream().delete_stream(subjects.TRANSFERS_STREAM)
     large = RunRequested(pipeline="large", input={"text": "x" * 1_000_000})
 
     with pytest.raises(UnavailableError):

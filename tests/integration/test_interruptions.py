@@ -22,8 +22,6 @@ from tests.faults.proxy import proxying
 from tests.integration.engine import Engine
 from tests.integration.hand_worker import completed
 
-ENDED_RUNS = f"KV_{subjects.ENDED_RUNS_BUCKET}"
-
 
 async def test_what_was_committed_while_the_answer_was_lost_is_announced(nats_url: str, database_url: str) -> None:
     async with (
@@ -70,7 +68,7 @@ async def test_cancel_that_the_workers_cannot_be_told_of_says_so_and_can_be_said
     await engine.apply("cancelled", "a")
     run_id = await engine.start("cancelled")
     await engine.worker.take_one()
-    await engine.jetstream.delete_stream(ENDED_RUNS)
+    await engine.jetstream.delete_stream(subjects.ENDED_RUNS_STREAM)
 
     with pytest.raises(UnavailableError) as refused:
         await _cancel(engine, run_id)
@@ -105,14 +103,16 @@ async def test_a_bucket_that_is_made_anew_is_told_of_the_runs_that_ended_before(
         async with engine.coordinator():
 
             async def is_told() -> bool:
-                info = await engine.jetstream.stream_info(ENDED_RUNS, subjects_filter=subjects.ALL_ENDED_RUNS)
+                info = await engine.jetstream.stream_info(
+                    subjects.ENDED_RUNS_STREAM, subjects_filter=subjects.ALL_ENDED_RUNS
+                )
                 return {name.rsplit(".", 1)[1] for name in info.state.subjects or {}} == {str(cancelled), str(failing)}
 
             await eventually(is_told, "the two runs whose work may wait")
 
 
 async def make_bucket_anew(engine: Engine) -> None:
-    await engine.jetstream.delete_stream(ENDED_RUNS)
+    await engine.jetstream.delete_stream(subjects.ENDED_RUNS_STREAM)
     await make_topology(engine.nats_url)
 
 
@@ -122,7 +122,7 @@ async def test_retry_with_inputs_that_cannot_be_carried_now_is_sent_later(engine
     run_id = await engine.start("large", {"text": "x" * 700_000})
     first = await engine.worker.take_one()
     assert first["inputs_ref"]
-    await engine.jetstream.delete_stream(f"OBJ_{subjects.TRANSFERS_BUCKET}")
+    await engine.jetstream.delete_stream(subjects.TRANSFERS_STREAM)
 
     await engine.worker.fail(first, retryable=True)
 
@@ -198,7 +198,9 @@ async def _cancel(engine: Engine, run_id: UUID) -> Run:
 
 
 async def _is_told(engine: Engine, run_id: UUID) -> bool:
-    message = await engine.jetstream.get_last_msg(ENDED_RUNS, f"$KV.{subjects.ENDED_RUNS_BUCKET}.{run_id}")
+    message = await engine.jetstream.get_last_msg(
+        subjects.ENDED_RUNS_STREAM, f"$KV.{subjects.ENDED_RUNS_BUCKET}.{run_id}"
+    )
     return message.data in (b"failed", b"cancelled")
 
 

@@ -17,7 +17,6 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
-STREAM = f"KV_{subjects.ENDED_RUNS_BUCKET}"
 #: Reading that failed begins anew after so long.
 AGAIN_S = 1.0
 #: The bucket forgets after a day, and so does the worker: no message of a run is older than its timeouts and retries.
@@ -97,7 +96,7 @@ class EndedRuns:
             self._is_stale.clear()
             connection = self._client.stats["reconnects"]
             try:
-                async for message in read_stream(self._client, STREAM, subjects.ALL_ENDED_RUNS):
+                async for message in read_stream(self._client, subjects.ENDED_RUNS_STREAM, subjects.ALL_ENDED_RUNS):
                     self._hear((message.headers or {})["Nats-Subject"], message)
             except (nats.errors.Error, TimeoutError) as error:
                 words = str(error).strip() or type(error).__name__
