@@ -6,11 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.executors.registry import BUILT_IN
 from shared.client import PipewrightClient
 from shared.contracts.runs import Run
+from shared.documents import parse
 
 TYPES_TIMEOUT_S = 30.0
 RUN_TIMEOUT_S = 30.0
@@ -30,7 +29,7 @@ def read_examples(variables: dict[str, str]) -> list[tuple[str, dict[str, Any]]]
         text = path.read_text(encoding="utf-8")
         for name, value in variables.items():
             text = text.replace(f"@{name}@", value)
-        found.append((path.name, yaml.safe_load(text)))
+        found.append((path.name, parse(text)))
     return found
 
 

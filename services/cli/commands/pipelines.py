@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.markup import escape
 
 from services.cli.address import with_client
 from services.cli.options import DataDir, Json
 from services.cli.output import EXIT_FAILED, EXIT_USAGE, OUT, fail, make_table, print_json, state
+from shared.documents import DocumentError, parse, to_yaml
 
 if TYPE_CHECKING:
     from shared.client import PipewrightClient
@@ -48,15 +48,14 @@ def apply(
 
 
 def read_document(file: Path) -> Any:
-    """JSON is YAML too."""
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return yaml.safe_load(text)
+        return parse(text)
     except OSError as error:
         raise fail(f"{file} could not be read: {error.strerror}.", EXIT_USAGE) from error
     except UnicodeDecodeError as error:
         raise fail(f"{file} is not UTF-8 text.", EXIT_USAGE) from error
-    except yaml.YAMLError as error:
+    except DocumentError as error:
         raise fail(f"{file} is neither YAML nor JSON: {error}", EXIT_USAGE) from error
 
 
@@ -119,7 +118,7 @@ def export(pipeline: str, as_json: Json = False, data_dir: DataDir = None) -> No
     if as_json:
         print_json(document)
     else:
-        sys.stdout.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+        sys.stdout.write(to_yaml(document))
 
 
 @pipelines_app.command()
