@@ -17,7 +17,7 @@ from tests.bench import floor
 from tests.bench.driver import Driver
 from tests.bench.figures import Figure, as_lines, print_figures
 from tests.bench.stubs import Stubs, stubs
-from tests.bench.workloads import WORKLOADS, Bench
+from tests.bench.workloads import WORKLOADS, Bench, Workload, idle, idle_again
 from tests.stack import Stack
 
 CONSOLE = Console(width=220 if not sys.stdout.isatty() else None)
@@ -29,9 +29,12 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the JSON lines here, not to the end")] = None,
 ) -> None:
     """Measure the floor and the workloads; absolute targets are stretched where the echo is slower."""
-    chosen = [name.upper() for name in workloads or WORKLOADS]
-    if unknown := set(chosen) - WORKLOADS.keys():
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: known are {', '.join(WORKLOADS)}")
+    asked = {name.upper() for name in workloads or WORKLOADS}
+    if unknown := asked - WORKLOADS.keys():
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: known are {', '.join(sorted(WORKLOADS))}")
+    chosen = [workload for name, workload in WORKLOADS.items() if name in asked]
+    if idle in chosen[:-1]:
+        chosen.append(idle_again)
     with tempfile.TemporaryDirectory(prefix="pipewright-bench-") as folder, stubs() as servers:
         environment = {
             "PIPEWRIGHT_ALLOW_ADDRESSES": f"127.0.0.1:{servers.port}",
@@ -47,7 +50,7 @@ def bench(
         json_file.write_text(lines)
 
 
-async def _measure(stack: Stack, servers: Stubs, chosen: list[str]) -> list[Figure]:
+async def _measure(stack: Stack, servers: Stubs, chosen: list[Workload]) -> list[Figure]:
     status = stack.status()
     PROGRESS.print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; measuring the floor ..."
@@ -59,9 +62,9 @@ async def _measure(stack: Stack, servers: Stubs, chosen: list[str]) -> list[Figu
         Figure("floor", "commit, p50", ground["commit_ms"], "ms"),
     ]
     async with Driver.connect(status["nats"]) as driver:
-        for name in chosen:
-            PROGRESS.print(f"measuring {name}: {(WORKLOADS[name].__doc__ or '').split(': ', 1)[1]}")
-            measured = await WORKLOADS[name](Bench(stack, driver, servers, ground))
+        for workload in chosen:
+            PROGRESS.print(f"measuring {workload.__doc__}")
+            measured = await workload(Bench(stack, driver, servers, ground))
             figures += [figure.scaled(ground["echo_per_s"]) for figure in measured]
     return figures
 
