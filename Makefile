@@ -34,16 +34,24 @@ down: $(READY) ## Stop what `make up` started; the data stays
 
 .PHONY: check
 check: $(READY) ## Format, lint, types, import rules and unit tests: a minute or two
+	@$(MAKE) --no-print-directory -j 2 lint unit-test
+
+.PHONY: lint
+lint: $(READY) ## Format, lint, types and import rules
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+.PHONY: unit-test
+unit-test: $(READY) ## The tests that need no server, and those of the contracts
 	@$(BIN)/pytest tests/unit tests/contracts -n 2
 
+# The long files first, each on one of four processes: many wait for servers more than they compute.
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/e2e tests/integration -m "not containers" -n 3 --dist loadfile --no-loadscope-reorder
-	@$(BIN)/pytest tests/faults -m "not long" -n 2 -o faulthandler_timeout=600
+	@$(BIN)/pytest tests/faults tests/e2e tests/integration -m "not containers and not long" -n 4 --dist loadfile --no-loadscope-reorder \
+		-o faulthandler_timeout=600
 
 .PHONY: test-containers
 test-containers: $(READY) ## The end-to-end tests on containers of NATS and Postgres (needs a Docker engine)
