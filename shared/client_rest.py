@@ -18,7 +18,7 @@ from shared.contracts.problems import Problem
 from shared.contracts.rest import path_to
 from shared.contracts.runs import Run, RunEvent, RunRequested, RunStarted
 from shared.contracts.states import RunStatus
-from shared.errors import ServiceError, UnavailableError, reported
+from shared.errors import ServiceError, UnavailableError, reported, words_of
 
 #: Before a stream that was cut is taken up again; doubled each time, so that a gateway which is away is left alone.
 FIRST_PAUSE_S = 0.25
@@ -106,7 +106,7 @@ class RestTransport:
 def _away(error: Exception) -> UnavailableError:
     return UnavailableError(
         "gateway_unavailable",
-        f"The gateway does not answer: {str(error) or type(error).__name__}. Is its address right?",
+        f"The gateway does not answer: {words_of(error)}. Is its address right?",
     )
 
 

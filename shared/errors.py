@@ -16,6 +16,14 @@ from collections.abc import Sequence
 
 from shared.contracts.problems import FieldProblem, Problem
 
+#: Some libraries quote whole statements and messages.
+WORDS_SHOWN = 300
+
+
+def words_of(error: BaseException) -> str:
+    """What somebody else's error says, for logs and people; its kind when it says nothing, as a timeout does."""
+    return str(error).strip()[:WORDS_SHOWN] or type(error).__name__
+
 
 class ServiceError(Exception):
     """A request was refused; `problem` says why, in the words that the caller gets."""

@@ -11,6 +11,7 @@ import psycopg
 import psycopg_pool
 
 from shared.bus.connection import Bus
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -62,7 +63,7 @@ class Readiness:
             except BusyError:
                 on_heard(part)
             except (nats.errors.Error, psycopg.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError) as error:
-                log.debug("a part did not answer", part=part, error=str(error))
+                log.debug("a part did not answer", part=part, error=words_of(error))
             else:
                 self._answered[part] = time.monotonic()
                 on_heard(part)

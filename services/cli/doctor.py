@@ -22,7 +22,7 @@ from shared.bus.topology import compare_node_type_durable, compare_topology
 from shared.client import PipewrightClient
 from shared.client_nats import NatsTransport
 from shared.contracts.pipelines import NodeTypeView
-from shared.errors import ServiceError, UnavailableError
+from shared.errors import ServiceError, UnavailableError, words_of
 
 #: Less free space than this is worth a word.
 FREE_SPACE = 1024**3
@@ -50,7 +50,7 @@ async def examine(
         findings += [finding async for finding in _nats(client, replicas)]
         findings += [finding async for finding in _services(PipewrightClient(NatsTransport(client)))]
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-        findings.append(Finding("NATS", False, f"stopped answering: {str(error) or type(error).__name__}."))
+        findings.append(Finding("NATS", False, f"stopped answering: {words_of(error)}."))
     finally:
         await client.close()
     return [*findings, _disk(data_dir)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import httpx
 
+from shared.errors import words_of
+
 ADVICE = "Set 'sync_interval: always' in the block 'jetstream' of its configuration, as deploy/nats/nats.conf does."
 
 
@@ -15,7 +17,7 @@ async def problem_of_sync(monitoring_url: str) -> str | None:
             found = answer.raise_for_status().json()
         config = found.get("jetstream", {}).get("config", {})
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
-        words = str(error) or type(error).__name__
+        words = words_of(error)
         return f"the monitoring port of NATS did not tell whether writes are synced ({words}). Correct its address."
     if config.get("sync_always") is True:
         return None

@@ -22,6 +22,7 @@ from shared.contracts import subjects
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunEvent
 from shared.contracts.states import NodeStatus, RunStatus
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -69,8 +70,12 @@ class Dispatcher:
                 message = await self._message(dispatch, facts[dispatch.run_id], ends)
             except (nats.errors.Error, TimeoutError, TypeError) as error:
                 # The others are none the worse.
-                words = str(error) or type(error).__name__
-                log.error("a node could not be sent", run_id=dispatch.run_id, node_key=dispatch.node.key, error=words)
+                log.error(
+                    "a node could not be sent",
+                    run_id=dispatch.run_id,
+                    node_key=dispatch.node.key,
+                    error=words_of(error),
+                )
                 continue
             part.append(message)
             size += len(message.body)
@@ -173,7 +178,7 @@ class Dispatcher:
             await self._client.publish(subjects.run_event(kind), body, headers=headers)
         except nats.errors.Error as error:
             # Readers find the gap and read the run.
-            log.warning("an event was not sent", run_id=run_id, error=str(error))
+            log.warning("an event was not sent", run_id=run_id, error=words_of(error))
 
 
 def _error_of(change: Any) -> dict[str, Any] | None:

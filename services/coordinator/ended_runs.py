@@ -17,6 +17,7 @@ from services.coordinator.state import RunId
 from services.coordinator.store.reconciling import load_ended_before
 from shared.contracts import subjects
 from shared.contracts.states import RunStatus
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -47,7 +48,7 @@ class EndedRuns:
         try:
             await self._put(ended)
         except PASSING as error:
-            log.warning("could not tell the workers of ended runs", error=str(error) or type(error).__name__)
+            log.warning("could not tell the workers of ended runs", error=words_of(error))
             return False
         return True
 
@@ -65,8 +66,7 @@ class EndedRuns:
             try:
                 await self._fill()
             except PASSING as error:
-                words = str(error).strip()[:300] or type(error).__name__
-                log.warning("the workers could not be told again of ended runs", error=words)
+                log.warning("the workers could not be told again of ended runs", error=words_of(error))
                 await asyncio.sleep(AGAIN_S)
             else:
                 await self._may_be_new.wait()

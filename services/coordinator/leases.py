@@ -14,6 +14,7 @@ from services.coordinator.results import plausible
 from services.coordinator.store.reconciling import extend_leases
 from shared.bus.dead_letters import park
 from shared.contracts.nodes import HeldAttempt, NodesRunning
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -57,7 +58,7 @@ class Leases:
                     await extend_leases(connection, beats, self._lease_s)
             except psycopg.Error as error:
                 # The next beat comes in 3 s, long before a lease is over.
-                log.warning("leases could not be extended", error=str(error).strip()[:300])
+                log.warning("leases could not be extended", error=words_of(error))
 
 
 def _is_storable(held: HeldAttempt) -> bool:

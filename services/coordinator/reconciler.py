@@ -27,7 +27,7 @@ from services.coordinator.stream_ages import Ages, StreamAges
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.contracts.states import AttemptOutcome, RunStatus
-from shared.errors import ServiceError
+from shared.errors import ServiceError, words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -77,7 +77,7 @@ class Reconciler:
                 await self.sweep()
             except PASSING as error:
                 SWEEPS_FAILED.inc()
-                log.warning("a sweep failed", error=str(error).strip()[:300] or type(error).__name__)
+                log.warning("a sweep failed", error=words_of(error))
             await asyncio.sleep(self._sweep_s)
 
     async def release_retries(self) -> None:
@@ -91,7 +91,7 @@ class Reconciler:
                 if due:
                     await self._release(due)
             except PASSING as error:
-                log.warning("due retries were not released", error=str(error).strip()[:300] or type(error).__name__)
+                log.warning("due retries were not released", error=words_of(error))
             await self._sleep_until(wait_s)
 
     async def _sleep_until(self, wait_s: float | None) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import psycopg
 
 from services.coordinator.store.retention import delete_batch
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
 
@@ -33,7 +34,7 @@ class Retention:
             try:
                 await self.sweep()
             except psycopg.Error as error:
-                log.warning("old runs could not be deleted", error=str(error).strip()[:300])
+                log.warning("old runs could not be deleted", error=words_of(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def sweep(self) -> Counter[str]:

@@ -29,6 +29,7 @@ from services.coordinator.transitions import keys_to_load, settle
 from services.coordinator.versions import RunFacts, Versions
 from services.coordinator.windows import Windows
 from shared.contracts.states import NodeStatus
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 
@@ -103,7 +104,7 @@ class Settler:
 
     async def _settle_stripped(self, outcome: Outcome, error: Exception) -> list[Stored]:
         """Its attempt fails; a result that Postgres takes in no form is left out, for who reads it to park."""
-        strip(outcome, (str(error) or type(error).__name__).splitlines()[0])
+        strip(outcome, words_of(error).splitlines()[0])
         try:
             return [await self._commit([outcome])]
         except REFUSED:
@@ -119,7 +120,7 @@ class Settler:
             except PASSING as error:
                 if isinstance(error, TOO_MUCH) or (isinstance(error, TOO_SLOW) and len(outcomes) > 1):
                     raise
-                log.warning("Postgres did not take a batch; trying again", error=str(error).strip()[:300])
+                log.warning("Postgres did not take a batch; trying again", error=words_of(error))
                 self.memory.forget(outcome.run_id for outcome in outcomes)
                 for outcome in outcomes:
                     # It may have been committed all the same, when the connection was lost in the commit.
@@ -162,7 +163,7 @@ class Settler:
         try:
             return await self.store(connection, decision, facts, begins=BEGIN, commits=True)
         except postgres_errors.SerializationFailure as error:
-            log.debug("a run was changed by another coordinator", error=str(error).strip()[:300])
+            log.debug("a run was changed by another coordinator", error=words_of(error))
             await connection.rollback()
             self.memory.doubt()
             return None
@@ -219,7 +220,7 @@ class Settler:
             try:
                 sent = await self._large_inputs.send(dispatch, stored.facts, stored.known)
             except psycopg.OperationalError as error:
-                log.warning("a node could not be sent", node_key=dispatch.node.key, error=str(error).strip()[:300])
+                log.warning("a node could not be sent", node_key=dispatch.node.key, error=words_of(error))
                 sent = False
             if isinstance(sent, Outcome):
                 refused.append(sent)

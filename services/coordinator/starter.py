@@ -25,7 +25,7 @@ from shared.contracts import subjects
 from shared.contracts.pipelines import ResolvedVersion, VersionsResolve, VersionsResolved
 from shared.contracts.problems import NodeProblem
 from shared.contracts.states import RunStatus
-from shared.errors import ConflictError, InvalidError, ProblemError, ServiceError, UnavailableError
+from shared.errors import ConflictError, InvalidError, ProblemError, ServiceError, UnavailableError, words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 from shared.storable import without_zero_character
@@ -93,7 +93,7 @@ class Starter:
         try:
             started = await self._start(requests)
         except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
-            log.warning("Postgres did not take new runs", error=str(error).strip()[:300])
+            log.warning("Postgres did not take new runs", error=words_of(error))
             answer_unavailable(requests)
         except UnavailableError as error:
             for request in requests:

@@ -28,7 +28,7 @@ from services.coordinator.versions import Versions
 from services.coordinator.webhook_bodies import end_body
 from shared.bus.publish import Outgoing, Publisher
 from shared.contracts import subjects
-from shared.errors import ServiceError
+from shared.errors import ServiceError, words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 
@@ -85,7 +85,7 @@ class Webhooks:
             try:
                 wait_s = await self._look()
             except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, ServiceError, TimeoutError) as error:
-                log.warning("webhooks could not be looked after", error=str(error).strip()[:300])
+                log.warning("webhooks could not be looked after", error=words_of(error))
             await asyncio.sleep(SHORTEST_WAIT_S)
             await self._sleep(min(self._sweep_s, max(0.0, wait_s)) if wait_s is not None else self._sweep_s)
 
@@ -178,7 +178,7 @@ class Webhooks:
             try:
                 return await self._end(ends)
             except PASSING as error:
-                log.warning("Postgres did not take deliveries; trying again", error=str(error).strip()[:300])
+                log.warning("Postgres did not take deliveries; trying again", error=words_of(error))
                 await asyncio.sleep(RETRY_DELAY_S)
 
     async def _end(self, ends: Iterable[tuple[AttemptRef, AttemptEnd]]) -> None:

@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
 from shared.contracts import subjects
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -57,7 +58,7 @@ class Windows:
             try:
                 await self.read()
             except (nats.js.errors.Error, nats.errors.Error, TimeoutError) as error:
-                log.warning("could not read the node types", error=str(error) or type(error).__name__)
+                log.warning("could not read the node types", error=words_of(error))
             await asyncio.sleep(SHORTEST_WAIT_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(READ_AGAIN_S):

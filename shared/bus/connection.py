@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from shared.bus.address import Address, read_address
 from shared.bus.reported import Reported
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -112,7 +113,7 @@ class Bus:
                 await hook()
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
                 # The loops behind the hooks find out by themselves, only later.
-                log.warning("not all was taken up again", error=str(error) or type(error).__name__)
+                log.warning("not all was taken up again", error=words_of(error))
 
     async def _on_close(self) -> None:
         if not self._stopping:
@@ -126,7 +127,7 @@ async def _if_it_can(closing: Awaitable[None]) -> None:
     try:
         await closing
     except (nats.errors.Error, OSError, RuntimeError) as error:
-        log.warning("NATS left while this process was stopping", error=str(error) or type(error).__name__)
+        log.warning("NATS left while this process was stopping", error=words_of(error))
 
 
 def _forget_error(flushing: asyncio.Future[None]) -> None:

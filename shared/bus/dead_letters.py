@@ -7,6 +7,7 @@ from nats.js import JetStreamContext
 
 from shared.contracts import subjects
 from shared.contracts.runs import Parked
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.metrics import DEAD_LETTERS
 
@@ -23,4 +24,4 @@ async def park(jetstream: JetStreamContext, kind: str, subject: str, reason: str
     try:
         await jetstream.publish(subjects.dead_letter(kind), parked.model_dump_json().encode(), timeout=5)
     except (nats.errors.Error, TimeoutError) as error:
-        log.warning("the dead letter could not be kept", error=str(error) or type(error).__name__)
+        log.warning("the dead letter could not be kept", error=words_of(error))

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.js.api import PersistMode, StorageType
 
 from shared.contracts import subjects
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -25,7 +26,7 @@ async def warn_of_durability(client: Client) -> None:
     try:
         problem = await problem_of_durability(client)
     except (nats.errors.Error, nats.js.errors.Error, orjson.JSONDecodeError, TimeoutError) as error:
-        problem = f"It was not told whether run requests are on disk: {str(error) or type(error).__name__}. {WHERE}"
+        problem = f"It was not told whether run requests are on disk: {words_of(error)}. {WHERE}"
     if problem is not None:
         log.warning("run requests may be lost in a power cut of NATS after they were acknowledged", problem=problem)
     log.info("looked how run requests are kept")

@@ -10,6 +10,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -84,7 +85,7 @@ class Publisher:
         except TimeoutError:
             log.warning("messages were not acknowledged in time", count=len(group.waiting | group.refused))
         except nats.errors.Error as error:
-            log.warning("messages could not be sent", count=len(group.waiting | group.refused), error=str(error))
+            log.warning("messages could not be sent", count=len(group.waiting | group.refused), error=words_of(error))
         finally:
             del self._groups[name]
         return [messages[index] for index in sorted(group.waiting | group.refused)]

@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import watched
 
@@ -220,7 +221,7 @@ class Pull:
             try:
                 await self._on_missing()
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                log.warning("a missing consumer could not be told of", consumer=self._where, error=str(error))
+                log.warning("a missing consumer could not be told of", consumer=self._where, error=words_of(error))
         await self._top_up()
 
     async def _renew(self) -> None:

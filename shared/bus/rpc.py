@@ -19,7 +19,7 @@ from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.contracts.runs import ProblemReply
-from shared.errors import InvalidError, ServiceError, UnavailableError, reported, unknown_field
+from shared.errors import InvalidError, ServiceError, UnavailableError, reported, unknown_field, words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -147,8 +147,7 @@ class Rpc:
             reply, headers = await self._reply(message.subject, answer)
             await self._client.publish(message.reply, reply, headers=headers)
         except (nats.errors.Error, TimeoutError) as error:
-            words = str(error) or type(error).__name__
-            log.warning("an answer could not be sent", subject=message.subject, error=words)
+            log.warning("an answer could not be sent", subject=message.subject, error=words_of(error))
 
     async def _reply(self, subject: str, answer: BaseModel | PlainReply) -> tuple[bytes, dict[str, str] | None]:
         """An answer that is too large for now, or that is no JSON, becomes a small one that says so."""

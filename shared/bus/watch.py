@@ -10,6 +10,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import end
 
@@ -49,8 +50,7 @@ class BucketWatch:
             try:
                 await self._watch()
             except self._passing as error:
-                words = str(error).strip() or type(error).__name__
-                log.warning("a bucket could not be watched; trying again", bucket=self._bucket, error=words)
+                log.warning("a bucket could not be watched; trying again", bucket=self._bucket, error=words_of(error))
                 await asyncio.sleep(AGAIN_S)
 
     async def _watch(self) -> None:

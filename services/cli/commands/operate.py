@@ -13,7 +13,7 @@ from rich.markup import escape
 from services.cli.address import data_dir_of, database_url_of, nats_url_of
 from services.cli.options import DataDir, Json, Replicas
 from services.cli.output import EXIT_UNAVAILABLE, EXIT_USAGE, OUT, fail, print_json, refused
-from shared.errors import ServiceError
+from shared.errors import ServiceError, words_of
 
 Monitoring = Annotated[
     str | None,
@@ -89,7 +89,7 @@ def topology(
     except ServiceError as error:
         raise refused(error) from error
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-        raise fail(f"JetStream does not answer: {str(error) or type(error).__name__}", EXIT_UNAVAILABLE) from error
+        raise fail(f"JetStream does not answer: {words_of(error)}", EXIT_UNAVAILABLE) from error
     if as_json:
         print_json([{"kind": one.kind, "name": one.name, "changes": one.changes} for one in differences])
     elif not differences:

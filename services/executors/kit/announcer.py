@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from shared.bus.pull import is_durable_there
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeTypeAnnounced
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -42,7 +43,7 @@ class Announcer:
             try:
                 await self.announce()
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                log.warning("could not announce", error=str(error) or type(error).__name__)
+                log.warning("could not announce", error=words_of(error))
 
     async def take_back(self) -> None:
         with suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):

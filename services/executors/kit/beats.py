@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -47,7 +48,7 @@ async def _keep(messages: Iterable[Msg]) -> None:
             with suppress(nats.errors.MsgAlreadyAckdError):
                 await message.in_progress()
     except (nats.errors.Error, TimeoutError) as error:
-        log.warning("a beat was not sent", error=str(error) or type(error).__name__)
+        log.warning("a beat was not sent", error=words_of(error))
 
 
 class Beats:
@@ -96,7 +97,7 @@ class Beats:
                 try:
                     await self._lease(is_full=tick == 2)
                 except (nats.errors.Error, TimeoutError) as error:
-                    log.warning("a lease was not told", error=str(error) or type(error).__name__)
+                    log.warning("a lease was not told", error=words_of(error))
 
     def _end_overdue(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 
 from shared.bus.direct import read_stream
 from shared.contracts import subjects
+from shared.errors import words_of
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -99,8 +100,7 @@ class EndedRuns:
                 async for message in read_stream(self._client, subjects.ENDED_RUNS_STREAM, subjects.ALL_ENDED_RUNS):
                     self._hear((message.headers or {})["Nats-Subject"], message)
             except (nats.errors.Error, TimeoutError) as error:
-                words = str(error).strip() or type(error).__name__
-                log.warning("the ended runs could not be read; trying again", error=words)
+                log.warning("the ended runs could not be read; trying again", error=words_of(error))
                 await asyncio.sleep(AGAIN_S)
                 continue
             self._connection = connection

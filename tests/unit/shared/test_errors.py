@@ -13,6 +13,7 @@ from shared.errors import (
     TooLargeError,
     UnavailableError,
     reported,
+    words_of,
 )
 
 FINDINGS = [FieldProblem(pointer="/nodes/0", detail="is wrong")]
@@ -55,3 +56,15 @@ def test_that_another_service_is_not_available_is_told_apart():
     error = reported(problem)
     assert isinstance(error, UnavailableError)
     assert error.problem == problem
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("  no such table\n"), "no such table"),
+        (TimeoutError(), "TimeoutError"),
+        (ValueError("x" * 1000), "x" * 300),
+    ],
+)
+def test_an_error_is_told_in_words_of_bounded_length(error: Exception, words: str):
+    assert words_of(error) == words
