@@ -51,20 +51,3 @@ async def test_run_of_a_version_that_is_not_there_does_not_begin(engine: Engine,
             await insert_runs(connection, [run], {"text": 1})
 
     assert await engine.query("SELECT id FROM runs.pipeline_runs") == []
-
-
-async def test_what_refers_to_a_row_is_found_by_an_index(engine: Engine) -> None:
-    """Without one, each row that is deleted is looked for in the whole other table."""
-    unindexed = await engine.query(
-        """
-        SELECT referring.conrelid::regclass::text AS table, referring.conname AS constraint
-          FROM pg_constraint AS referring
-         WHERE referring.contype = 'f'
-           AND NOT EXISTS (
-               SELECT FROM pg_index AS index
-                WHERE index.indrelid = referring.conrelid
-                  AND (index.indkey::int2[])[0:cardinality(referring.conkey) - 1] @> referring.conkey)
-        """
-    )
-
-    assert unindexed == []
