@@ -29,7 +29,8 @@ class Wiring:
     rate_limit: RateLimit = NO_LIMIT
 
 
-def wiring_of(request: Request) -> Wiring:
+async def wiring_of(request: Request) -> Wiring:
+    """Asynchronous, since FastAPI gives everything else a thread."""
     wiring: Wiring = request.app.state.wiring
     return wiring
 

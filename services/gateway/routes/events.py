@@ -13,11 +13,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.gateway.access import needs
-from services.gateway.keys import UnauthorizedError
+from services.gateway.keys import Keys, UnauthorizedError
 from services.gateway.openapi.answers import Answers
 from services.gateway.openapi.streams import MEDIA_TYPE, pipeline_stream, run_stream
 from services.gateway.sse import RunStream, pipeline_events
-from services.gateway.wiring import Wired, wiring_of
+from services.gateway.wiring import Wired
 from shared.contracts import subjects
 from shared.contracts.api_keys import Scope
 from shared.contracts.pipelines import PipelineGet
@@ -50,7 +50,7 @@ async def run_events(run_id: UUID, request: Request, wired: Wired, last_event_id
     if ended_at is not None and known != ended_at:
         return Response(status_code=204)
     stream = RunStream(wired.feed, wired.rpc, str(run_id), request.app.state.is_stopping, ended_at)
-    return await _streaming(request, stream.events())
+    return await _streaming(request, wired.keys, stream.events())
 
 
 @router.get("/events", dependencies=READ, responses=pipeline_stream())
@@ -65,12 +65,11 @@ async def all_events(
     if pipeline is not None:
         found: Any = await wired.rpc.call_raw(subjects.PIPELINES_GET, PipelineGet(pipeline=pipeline))
         pipeline_id = found["id"]
-    return await _streaming(
-        request, pipeline_events(wired.jetstream, pipeline_id, after, request.app.state.is_stopping)
-    )
+    events = pipeline_events(wired.jetstream, pipeline_id, after, request.app.state.is_stopping)
+    return await _streaming(request, wired.keys, events)
 
 
-async def _streaming(request: Request, events: AsyncGenerator[bytes]) -> Response:
+async def _streaming(request: Request, keys: Keys, events: AsyncGenerator[bytes]) -> Response:
     """The answer begins when NATS has taken the subscription: trouble before that is told by the status."""
     try:
         first = await anext(events, b"")
@@ -79,12 +78,14 @@ async def _streaming(request: Request, events: AsyncGenerator[bytes]) -> Respons
             "service_unavailable", "Events cannot be heard now. Connect again in a few seconds.", retry_after_s=2.0
         ) from error
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_while_allowed(request, first, events), media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(_while_allowed(request, keys, first, events), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _while_allowed(request: Request, first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+async def _while_allowed(
+    request: Request, keys: Keys, first: bytes, rest: AsyncGenerator[bytes]
+) -> AsyncIterator[bytes]:
     """A stream ends soon after its key was revoked or has expired."""
-    keys, authorization = wiring_of(request).keys, request.headers.get("authorization")
+    authorization = request.headers.get("authorization")
     loop = asyncio.get_running_loop()
     checked_at = loop.time()
     async with aclosing(rest):
