@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import select
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,13 @@ def unstorable(error: psycopg.DataError) -> InvalidError:
 def direction_of(order: str) -> tuple[str, str]:
     """How an item follows another one in this order, and how SQL sorts by it; a minus stands for descending."""
     return ("<", "DESC") if order.startswith("-") else (">", "ASC")
+
+
+def where(conditions: Mapping[str, str], wanted: object) -> str:
+    """The conditions, by the field that each is on, of those fields that are given: one that may or may not count
+    would hide from Postgres which index finds what is wanted."""
+    given = [condition for field, condition in conditions.items() if getattr(wanted, field) is not None]
+    return f"WHERE {' AND '.join(given)}" if given else ""
 
 
 async def _configure(connection: Connection) -> None:

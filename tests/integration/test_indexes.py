@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import psycopg
-import pytest
 
 from services.coordinator.store.reading import STATUS_IS
-from shared.contracts.states import RunStatus
+from shared.contracts.states import DeliveryStatus, RunStatus
 
-#: Of these few end otherwise than the many.
-RUNS = """
-INSERT INTO runs.pipeline_runs (id, pipeline_slug, status, input, request_sha256, unfinished, finished_at)
-SELECT runs.new_id(), 'often', 'completed', '{}', '', 0, now() FROM generate_series(1, 20000);
-ANALYZE runs.pipeline_runs
+WEBHOOK = "00000000-0000-7000-8000-000000000001"
+#: Few of all runs, and few of all deliveries, end otherwise than these.
+MANY = f"""
+ALTER TABLE runs.pipeline_runs DROP CONSTRAINT started_has_version;  -- of a version that is not here
+INSERT INTO runs.webhooks (id, pipeline_id, url, secret)
+VALUES ('{WEBHOOK}', '00000000-0000-7000-8000-000000000002', 'http://a', sha256('secret'));
+INSERT INTO runs.pipeline_runs
+       (id, pipeline_id, pipeline_slug, status, input, request_sha256, unfinished, finished_at)
+SELECT runs.new_id(), '00000000-0000-7000-8000-000000000002', 'often', 'completed', '{{}}', '', 0, now()
+  FROM generate_series(1, 20000);
+UPDATE runs.webhook_deliveries SET status = 'delivered', next_attempt_at = NULL, finished_at = now();
+ANALYZE runs.pipeline_runs, runs.webhook_deliveries
 """
 
 
@@ -34,16 +40,18 @@ async def test_what_refers_to_a_row_is_found_by_an_index(database_url: str) -> N
         assert await unindexed.fetchall() == []
 
 
-@pytest.mark.parametrize("status", [status for status in RunStatus if status is not RunStatus.COMPLETED])
-async def test_runs_of_an_unusual_status_are_found_by_an_index(database_url: str, status: RunStatus) -> None:
+async def test_what_has_not_ended_well_is_found_by_an_index(database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        # These rows name no version, as only a refused request does.
-        await connection.execute("ALTER TABLE runs.pipeline_runs DROP CONSTRAINT started_has_version")
-        await connection.execute(RUNS)
+        await connection.execute(MANY)
 
-        plan = await connection.execute(
-            f"EXPLAIN SELECT id FROM runs.pipeline_runs WHERE {STATUS_IS[status]} ORDER BY id DESC LIMIT 51"
-        )
+        for status in set(RunStatus) - {RunStatus.COMPLETED}:
+            wanted = f"runs.pipeline_runs WHERE {STATUS_IS[status]}"
+            assert ("unusual_ends" if status.is_final else "unended_runs") in await plan(connection, wanted)
+        for delivery in set(DeliveryStatus) - {DeliveryStatus.DELIVERED}:
+            wanted = f"runs.webhook_deliveries WHERE webhook_id = '{WEBHOOK}' AND status = '{delivery}'"
+            assert "not_delivered" in await plan(connection, wanted)
 
-        lines = "".join(line for (line,) in await plan.fetchall())
-        assert ("unusual_ends" if status.is_final else "unended_runs") in lines, lines
+
+async def plan(connection: psycopg.AsyncConnection, wanted: str) -> str:
+    found = await connection.execute(f"EXPLAIN SELECT id FROM {wanted} ORDER BY id DESC LIMIT 51")
+    return "".join(line for (line,) in await found.fetchall())

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.coordinator.store.together import BEGIN_READING, Call, execute, execute_together
 from shared.contracts.runs import NodeResultsList, RunList
 from shared.contracts.states import RunStatus
-from shared.postgres import Connection, direction_of
+from shared.postgres import Connection, direction_of, where
 
 RUN_COLUMNS = (
     "id, pipeline_id, pipeline_slug, version_id, status::text AS status, input, unfinished, event_seq, error, "
@@ -51,11 +51,10 @@ async def load_runs(connection: Connection, wanted: RunList) -> list[dict[str, A
         "created_before": "created_at <= %(created_before)s",
         "after": f"id {follows} %(after)s",
     }
-    given = wanted.model_dump(include=set(conditions), exclude_none=True)
     cursor = await connection.execute(
         f"SELECT {RUN_COLUMNS} FROM runs.pipeline_runs "  # noqa: S608  # constant columns and conditions
-        f"WHERE {' AND '.join(conditions[name] for name in given) or 'true'} ORDER BY id {order} LIMIT %(limit)s",
-        given | {"limit": wanted.limit + 1},
+        f"{where(conditions, wanted)} ORDER BY id {order} LIMIT %(limit)s",
+        wanted.model_dump() | {"limit": wanted.limit + 1},
     )
     return await cursor.fetchall()
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.webhooks import WebhookCreate, WebhookDeliveriesList, WebhooksList
-from shared.postgres import Connection, direction_of
+from shared.postgres import Connection, direction_of, where
 
 WEBHOOK_COLUMNS = "id, pipeline_id, run_id, url, created_at, disabled_at"
 #: While an attempt goes on, `next_attempt_at` says only when it is looked for.
@@ -61,11 +61,14 @@ async def load_webhook(connection: Connection, webhook_id: UUID) -> dict[str, An
 async def load_webhooks(connection: Connection, wanted: WebhooksList) -> list[dict[str, Any]]:
     """One page; one more than asked tells that there is another page."""
     follows, order = direction_of(wanted.sort)
+    conditions = {
+        "pipeline_id": "pipeline_id = %(pipeline_id)s",
+        "run_id": "run_id = %(run_id)s",
+        "after": f"id {follows} %(after)s",
+    }
     cursor = await connection.execute(
-        f"SELECT {WEBHOOK_COLUMNS} FROM runs.webhooks "  # noqa: S608  # constant columns
-        "WHERE (%(pipeline_id)s::uuid IS NULL OR pipeline_id = %(pipeline_id)s) "
-        "AND (%(run_id)s::uuid IS NULL OR run_id = %(run_id)s) "
-        f"AND (%(after)s::uuid IS NULL OR id {follows} %(after)s) ORDER BY id {order} LIMIT %(limit)s",
+        f"SELECT {WEBHOOK_COLUMNS} FROM runs.webhooks "  # noqa: S608  # constant columns and conditions
+        f"{where(conditions, wanted)} ORDER BY id {order} LIMIT %(limit)s",
         wanted.model_dump() | {"limit": wanted.limit + 1},
     )
     return await cursor.fetchall()
@@ -91,11 +94,15 @@ async def load_delivery(connection: Connection, delivery_id: UUID) -> dict[str, 
 async def load_deliveries(connection: Connection, wanted: WebhookDeliveriesList) -> list[dict[str, Any]]:
     """One page; one more than asked tells that there is another page."""
     follows, order = direction_of(wanted.sort)
+    conditions = {
+        "webhook_id": "webhook_id = %(webhook_id)s",
+        # A constant, by which Postgres sees that an index of those that were not delivered has all of these.
+        "status": f"status = '{wanted.status}'",
+        "after": f"id {follows} %(after)s",
+    }
     cursor = await connection.execute(
-        f"SELECT {DELIVERY_COLUMNS} FROM runs.webhook_deliveries "  # noqa: S608  # constant columns
-        "WHERE webhook_id = %(webhook_id)s "
-        "AND (%(status)s::runs.delivery_status IS NULL OR status = %(status)s) "
-        f"AND (%(after)s::uuid IS NULL OR id {follows} %(after)s) ORDER BY id {order} LIMIT %(limit)s",
+        f"SELECT {DELIVERY_COLUMNS} FROM runs.webhook_deliveries "  # noqa: S608  # constant columns and conditions
+        f"{where(conditions, wanted)} ORDER BY id {order} LIMIT %(limit)s",
         wanted.model_dump() | {"limit": wanted.limit + 1},
     )
     return await cursor.fetchall()
