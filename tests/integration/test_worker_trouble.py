@@ -21,7 +21,7 @@ from services.executors.kit.ended_runs import SLEPT_S
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
 from tests.eventually import eventually
-from tests.faults.proxy import proxying
+from tests.faults.proxy import Proxy, proxying
 from tests.integration.steps import Hands, stepping
 from tests.servers import nats_server
 
@@ -38,6 +38,13 @@ async def be_impatient(client: Client) -> None:
 async def is_with_the_worker(client: Client, count: int) -> bool:
     info = await client.jetstream().consumer_info(subjects.NODE_WORK, "steps")
     return (info.num_ack_pending, info.num_pending) == (count, 0)
+
+
+async def cut_off_for_a_moment(proxy: Proxy) -> None:
+    """Until it is connected again: what is sent before may still be delivered to the connection that is gone."""
+    before = proxy.connections
+    proxy.cut()
+    await eventually(lambda: proxy.connections > before, "the next connection")
 
 
 async def nobody_else_is_given_any(client: Client) -> None:
@@ -201,7 +208,7 @@ async def test_a_worker_begins_nothing_until_the_ended_runs_are_read_again(clien
         url = f"{nats_url.rsplit(':', 1)[0]}:{proxy.port}"
         async with stepping(client, url) as hands:
             await client.jetstream().delete_key_value(subjects.ENDED_RUNS_BUCKET)
-            proxy.cut()
+            await cut_off_for_a_moment(proxy)
             await hands.send("a", {"do": "give"})
 
             await eventually(lambda: is_with_the_worker(client, 1), "the work to be at hand")
@@ -223,7 +230,7 @@ async def test_all_work_at_hand_is_kept_while_it_waits_for_the_ended_runs(
         async with stepping(client, url) as hands:
             await be_impatient(client)
             await jetstream.delete_key_value(subjects.ENDED_RUNS_BUCKET)
-            proxy.cut()
+            await cut_off_for_a_moment(proxy)
             # The first one is taken from the buffer, the others stay there.
             for number, key in enumerate("abcd", 1):
                 await hands.send(key, {"do": "give"})
