@@ -136,9 +136,11 @@ def test_runs_are_listed_and_shown(stack: Stack) -> None:
     listed = read_json(stack.command("runs", "list", "--limit", "1", "--json"))
     table = stack.command("runs", "list", "--limit", "1")
     shown = read_json(stack.command("runs", "show", run_id, "--json"))
+    before = stack.command("runs", "list", "--after", "00000000-0000-7000-8000-000000000000")
 
     assert listed["runs"][0]["id"] == run_id
     assert run_id in table.stdout
+    assert before.stdout == "no such runs\n"
     assert [node["node_key"] for node in shown["node_results"]] == ["greet"]
 
 

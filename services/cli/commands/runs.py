@@ -162,7 +162,8 @@ def list_runs(
             moment(found.started_at),
             f"{found.duration_ms:.1f} ms" if found.duration_ms is not None else "",
         )
-    OUT.print(table if page.runs else "no runs yet; start one with 'pipewright run PIPELINE'")
+    none = "no such runs" if status or after else "no runs yet; start one with 'pipewright run PIPELINE'"
+    OUT.print(table if page.runs else none)
 
 
 @runs_app.command()
