@@ -32,7 +32,7 @@ from tests.unit.executors.asking import Asking
         ("text/plain; charset=bogus", b"ok", "ok"),
         ("text/plain; charset=hex", b"ok", "ok"),
         ("text/plain; charset=idna", b"\xff", "\ufffd"),
-        ("text/plain; charset=punycode", b"\xff", "\ufffd"),
+        ("text/plain; charset=undefined", b"\xff", "\ufffd"),
         ("text/plain", b"a\x00b", "a\ufffdb"),
         ("image/png", b"\x89PNG", "\ufffdPNG"),
     ],
