@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from services.definition import store
@@ -25,10 +25,14 @@ class Drafts:
         self._pool = pool
         self.node_types = node_types
 
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """For what one statement tells; trouble with the database becomes an answer in words."""
+        return connection_for(self._pool)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """All or nothing; trouble with the database becomes an answer in words."""
-        async with connection_for(self._pool) as connection, connection.transaction():
+        """All or nothing."""
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager

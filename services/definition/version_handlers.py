@@ -105,7 +105,7 @@ class VersionHandlers:
 
     async def resolve(self, request: VersionsResolve) -> VersionsResolved:
         """In the order of the question; an error for each that starts no run."""
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.connection() as connection:
             rows = await store.resolve(connection, request.pipelines)
             by_name = {row["slug"]: row for row in rows} | {row["id"]: row for row in rows}
             found = {name: by_name.get(store.as_id(name) or name) for name in request.pipelines}
@@ -113,14 +113,14 @@ class VersionHandlers:
         return VersionsResolved(versions=[_resolved(name, found[name], slugs) for name in request.pipelines])
 
     async def get_version(self, request: VersionGet) -> PlainReply:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.connection() as connection:
             compiled = await store.load_version(connection, request.version_id)
         if compiled is None:
             raise NotFoundError("version_not_found", f"There is no version {request.version_id}.")
         return PlainReply(compiled)
 
     async def list_node_types(self, request: NodeTypesList) -> NodeTypeList:
-        async with self._drafts.transaction() as connection:
+        async with self._drafts.connection() as connection:
             return NodeTypeList(node_types=await self._drafts.node_types.views(connection))
 
 
