@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode
@@ -17,8 +17,8 @@ from services.gateway.jsonapi.resources import BY_TYPE, Held, Resource
 Tree: TypeAlias = dict[str, "Tree"]
 #: Parameters of the flat interface that JSON:API has no family for.
 PASSED = frozenset({"wait", "to", "format", "publish"})
-#: Of a page, by the flat name of each.
-PAGE = {"limit": "limit", "after": "after"}
+#: Of a page; the flat interface has the same names.
+PAGE = ("limit", "after")
 
 _FAMILY = re.compile(r"(filter|page|fields)\[([^\[\]]*)\]")
 
@@ -53,8 +53,7 @@ def read_query(query: str, place: Place) -> Wish:
         elif name in PASSED:
             wish.flat.append((name, value))
         else:
-            known = "include, sort, fields[TYPE], filter[NAME], page[limit], page[after]"
-            raise BadQueryError(name, f"The parameter '{name}' is not known. JSON:API requests may have: {known}.")
+            raise BadQueryError(name, f"The parameter '{name}' is not known. {_possible(possible(place))}")
     return wish
 
 
@@ -72,6 +71,16 @@ def page_link(path: str, query: str, after: object = None) -> str:
 def _link(path: str, pairs: Sequence[tuple[str, str]]) -> str:
     place = quote(path, safe="/:")
     return f"{place}?{urlencode(pairs, safe=',:')}" if pairs else place
+
+
+def possible(place: Place) -> list[str]:
+    """All that a query may say here besides what is passed on, as it is written."""
+    found = [f"include={','.join(paths)}"] if (paths := _paths(place)) else []
+    if orders := _orders(place):
+        found.append(f"sort={'|'.join(orders)}")
+    for family in ("filter", "page"):
+        found += [f"{family}[{member}]" for member in _members(family, place)]
+    return [*found, "fields[TYPE]"] if place.answers is not None else found
 
 
 def includable(place: Place) -> dict[str, Held]:
@@ -110,12 +119,25 @@ def _paths(place: Place) -> list[str]:
     return found
 
 
+def _orders(place: Place) -> tuple[str, ...]:
+    return place.answers.orders if place.answers is not None and place.is_list else ()
+
+
 def _sort(wish: Wish, value: str, place: Place) -> None:
-    orders = place.answers.orders if place.answers is not None and place.is_list else ()
+    orders = _orders(place)
     if value not in orders:
         raise BadQueryError("sort", f"Sorting by '{value}' is not possible here. {_possible(orders)}")
     if len(orders) > 1:
         wish.flat.append(("sort", value))
+
+
+def _members(family: str, place: Place) -> tuple[str, ...]:
+    """What `filter` or `page` may name in a list; nothing where there is none."""
+    if place.answers is None or not place.is_list:
+        return ()
+    if family == "filter":
+        return place.answers.filters
+    return PAGE if place.answers.is_paged else ()
 
 
 def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> None:
@@ -125,14 +147,11 @@ def _member(wish: Wish, family: str, member: str, value: str, place: Place) -> N
             raise BadQueryError(name, f"There is no type '{member}'. {_possible(sorted(BY_TYPE))}")
         wish.fields[member] = _fields(name, value, BY_TYPE[member])
         return
-    resource = place.answers if place.is_list else None
-    possible: Iterable[str] = ()
-    if resource is not None:
-        possible = resource.filters if family == "filter" else PAGE if resource.is_paged else ()
-    if member not in possible:
+    members = _members(family, place)
+    if member not in members:
         what = "Filtering" if family == "filter" else "Paging"
         raise BadQueryError(
-            name, f"{what} by '{member}' is not possible here. {_possible([f'{family}[{x}]' for x in possible])}"
+            name, f"{what} by '{member}' is not possible here. {_possible([f'{family}[{x}]' for x in members])}"
         )
     wish.flat.append((member, value))
     wish.names[member] = name

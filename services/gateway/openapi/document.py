@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.jsonapi.negotiation import MEDIA_TYPE
 from services.gateway.jsonapi.places import place_of
+from services.gateway.jsonapi.queries import possible
 from services.gateway.openapi import documents, streams
 from services.gateway.openapi.answers import BODIES, JSON, PROBLEMS, SENT, YAML
 from services.gateway.openapi.links import add_links
@@ -126,6 +127,8 @@ def _complete(operation: dict[str, Any], method: str, path: str, schemas: dict[s
         operation["security"] = [{"key": []}]
     for parameter in operation.get("parameters", []):
         describe(parameter)
+    if method != "delete" and (queries := possible(place)):
+        operation["description"] += f"\n\nAs JSON:API its query may have: {', '.join(f'`{one}`' for one in queries)}."
     told = {kind for answer in operation["responses"].values() for kind in answer.pop(PROBLEMS, [])}
     told |= usual_problems(operation, method, path, place)
     for status, answer in operation["responses"].items():

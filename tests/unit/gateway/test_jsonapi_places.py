@@ -95,7 +95,7 @@ def sayable(place: Place) -> set[str]:
         return set(PASSED)
     asked = {"include" for relation in place.answers.relations.values() if isinstance(relation, Held)}
     asked |= {"sort"} if len(place.answers.orders) > 1 else set()
-    return asked | PASSED | (PAGE.keys() | {*place.answers.filters} if place.is_list else set())
+    return asked | PASSED | ({*PAGE, *place.answers.filters} if place.is_list else set())
 
 
 OPERATIONS = {

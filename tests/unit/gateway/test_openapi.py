@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 from services.gateway.app import make_app
 from services.gateway.jsonapi.negotiation import MEDIA_TYPE as OURS
 from services.gateway.jsonapi.places import place_of
+from services.gateway.jsonapi.queries import read_query
 from services.gateway.jsonapi.requests import flat_body
 from services.gateway.keys import Keys
 from services.gateway.openapi.answers import YAML
@@ -165,6 +167,19 @@ def test_every_parameter_is_described_with_an_example_that_fits(name: str):
     for parameter in OPERATIONS[name][2].get("parameters", []):
         assert parameter["description"], parameter["name"]
         assert faults(parameter["example"], parameter["schema"]) == [], parameter["name"]
+
+
+@each_operation
+def test_what_is_said_of_queries_of_json_api_is_taken(name: str):
+    method, path, operation = OPERATIONS[name]
+    said = re.findall("`([^`]+)`", operation["description"].partition("As JSON:API")[2])
+    place = place_of(method.upper(), path)
+    for one in said:
+        query, _, values = one.replace("TYPE", "pipelines").partition("=")
+        for value in values.split("|"):
+            read_query(f"{query}={value}", place)
+    is_list = place.answers is not None and place.is_list
+    assert is_list == any(one.startswith(("sort", "page", "filter")) for one in said)
 
 
 @each_operation
