@@ -28,7 +28,10 @@ def make_certificates(folder: Path, name: str = "127.0.0.1") -> Certificates:
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     ca_key = str(folder / "ca.key")
     commands = [
-        [*new, "-subj", "/CN=Test authority", "-keyout", ca_key, "-out", str(made.ca)],
+        [
+            *new, "-subj", "/CN=Test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout", ca_key, "-out", str(made.ca),
+        ],
         [
             *new, "-subj", f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}",
             "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid",
