@@ -35,7 +35,7 @@ async def load_slice(
     wanted = [{"run_id": run_id, "node_key": key} for run_id, names in keys.items() for key in names]
     lanes = [{"run_id": run, "node_type": kind, "most": most} for (run, kind), most in freed.items()]
     calls = [
-        _locking(graphs),
+        Call("lock_runs", (_in_order(graphs),)),
         Call("load_nodes", (as_json(wanted),)),
         Call("load_queued", (as_json(lanes),)),
     ]
@@ -93,7 +93,7 @@ async def save(
     if not calls and not commits:
         return []
     if begins:
-        calls.insert(0, _locking(decision.runs))
+        calls.insert(0, Call("hold_runs", (_in_order(decision.runs),)))
     found = await execute_together(connection, calls, begins=begins, commits=commits)
     return found[-1] if references else []
 
@@ -104,8 +104,8 @@ async def load_outputs(connection: Connection, wanted: Iterable[NodeRef], most_b
     return await execute(connection, call.name, *call.parameters)
 
 
-def _locking(run_ids: Iterable[RunId]) -> Call:
-    return Call("lock_runs", (id_array(sorted(run_ids)),))
+def _in_order(run_ids: Iterable[RunId]) -> str:
+    return id_array(sorted(run_ids))
 
 
 def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:
