@@ -77,7 +77,8 @@ async def test_run_document_has_every_field(api: httpx.AsyncClient) -> None:
     assert second["input"] == {"input": {"word": "tea"}, "nodes": {"first": {"text": "tea"}}}
     assert second["output"] == {"text": "tea tea"}
     assert [attempt["outcome"] for attempt in second["attempts"]] == ["completed"]
-    times = [first["started_at"], first["finished_at"], second["started_at"], second["finished_at"]]
+    of_nodes = [first["started_at"], first["finished_at"], second["started_at"], second["finished_at"]]
+    times = [run["created_at"], run["started_at"], *of_nodes, run["finished_at"]]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", time) for time in times), times
     assert times == sorted(times)
 
