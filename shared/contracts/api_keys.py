@@ -55,7 +55,7 @@ class MadeApiKey(ApiKey):
 
 
 class ApiKeyPage(BaseModel):
-    """One page of keys, newest first; `next_after` is None on the last."""
+    """One page of keys, newest first; `next_after` is null on the last."""
 
     keys: list[ApiKey]
     next_after: UUID | None = None

@@ -115,7 +115,7 @@ class NodesList(Message):
 
 
 class NodePage(BaseModel):
-    """One page of nodes; `next_after` is None on the last."""
+    """One page of nodes; `next_after` is null on the last."""
 
     nodes: list[NodeView]
     next_after: str | None = None
@@ -183,7 +183,7 @@ class EdgesList(Message):
 
 
 class EdgePage(BaseModel):
-    """One page of edges; `next_after` is None on the last."""
+    """One page of edges; `next_after` is null on the last."""
 
     edges: list[EdgeView]
     next_after: str | None = None

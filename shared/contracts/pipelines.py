@@ -183,7 +183,7 @@ class PipelineList(Message):
 
 
 class PipelinePage(BaseModel):
-    """One page of pipelines; `next_after` is None on the last."""
+    """One page of pipelines; `next_after` is null on the last."""
 
     pipelines: list[Pipeline]
     next_after: str | None = None

@@ -249,14 +249,14 @@ class Run(BaseModel):
 
 
 class NodeResultPage(BaseModel):
-    """One page of node results; `next_after` is None on the last."""
+    """One page of node results; `next_after` is null on the last."""
 
     node_results: list[NodeResultView]
     next_after: str | None = None
 
 
 class RunPage(BaseModel):
-    """One page of runs; `next_after` is None on the last."""
+    """One page of runs; `next_after` is null on the last."""
 
     runs: list[Run]
     next_after: UUID | None = None

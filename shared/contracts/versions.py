@@ -71,7 +71,7 @@ class PipelineVersion(BaseModel):
 
 
 class VersionPage(BaseModel):
-    """One page of versions; `next_after` is None on the last."""
+    """One page of versions; `next_after` is null on the last."""
 
     versions: list[PipelineVersion]
     next_after: int | None = None

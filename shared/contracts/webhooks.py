@@ -150,14 +150,14 @@ class WebhookDelivery(BaseModel):
 
 
 class WebhookPage(BaseModel):
-    """One page of webhooks; `next_after` is None on the last."""
+    """One page of webhooks; `next_after` is null on the last."""
 
     webhooks: list[Webhook]
     next_after: UUID | None = None
 
 
 class WebhookDeliveryPage(BaseModel):
-    """One page of deliveries; `next_after` is None on the last."""
+    """One page of deliveries; `next_after` is null on the last."""
 
     webhook_deliveries: list[WebhookDelivery]
     next_after: UUID | None = None

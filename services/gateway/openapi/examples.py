@@ -217,7 +217,8 @@ _SHOWN: tuple[BaseModel, ...] = (
     VersionPage(versions=[VERSION]),
     DIFFERENCE,
     RUN,
-    RunPage(runs=[RUN], next_after=RUN_ID),
+    # Lists leave outputs out.
+    RunPage(runs=[RUN.model_copy(update={"output": None})], next_after=RUN_ID),
     RESULTS[0],
     NodeResultPage(node_results=RESULTS),
     AUDIT,
