@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from socket import socket
 from typing import Any
 
@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from shared.tasks import watched
+
+TICK_S = 1.0
 
 
 class Server(uvicorn.Server):
@@ -22,6 +24,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, lifespan="off", **options)
         )
         self._listens = asyncio.Event()
+        self._told = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -31,6 +34,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         self._listens.set()
+
+    async def main_loop(self) -> None:
+        """Once a second, for the header `date`, and at once when it is to stop; uvicorn's own comes round ten times."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._told.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -42,4 +52,5 @@ class Server(uvicorn.Server):
             yield
         finally:
             self.should_exit = True
+            self._told.set()
             await serving
