@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 from prometheus_client import REGISTRY
 
 from services.coordinator.tokens import Tokens
 from tests.integration.engine import SECRET, Engine
-from tests.integration.hand_worker import completed
+from tests.integration.hand_worker import Ready, completed, failed
 
 DIAMOND = (("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"))
 
@@ -87,3 +91,22 @@ async def test_retries_and_cancels_of_its_own_leave_no_doubt(engine: Engine) -> 
 
     await engine.ends(run_id)
     assert read() == before
+
+
+@pytest.mark.parametrize("says", [completed, failed])
+async def test_a_run_is_told_alike_by_who_saw_it_end_and_by_others(
+    nats_url: str, database_url: str, says: Callable[[Ready], dict[str, Any]]
+) -> None:
+    async with Engine.started(nats_url, database_url, has_coordinator=False) as engine:
+        async with engine.coordinator():
+            await engine.apply("told", "abc", [("a", "b"), ("a", "c")])
+            run_id = await engine.start("told")
+            await engine.worker.say(completed(await engine.worker.take_one()))
+            await engine.worker.say(*map(says, await engine.worker.take(2)))
+            await engine.client.wait(run_id, 30)
+            seen = await engine.client.get_run(run_id)
+        async with engine.coordinator():
+            read = await engine.client.get_run(run_id)
+
+    assert read == seen
+    assert seen.output == ({"b": {"said": "b"}, "c": {"said": "c"}} if says is completed else None)

@@ -31,6 +31,15 @@ async def load_run(connection: Connection, run_id: UUID) -> dict[str, Any] | Non
     return rows[0] if rows else None
 
 
+async def load_ended_run(
+    connection: Connection, run_id: UUID, leaves: Sequence[str]
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """A run that never changes any more, and its leaves, in one round trip."""
+    calls = [Call("read_run", (run_id,)), Call("read_nodes", (run_id, list(leaves)))]
+    runs, nodes = await execute_together(connection, calls)
+    return (runs[0] if runs else None), nodes
+
+
 async def load_whole_run(
     connection: Connection, run_id: UUID
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]] | None:
