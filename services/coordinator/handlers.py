@@ -153,6 +153,7 @@ class RunHandlers:
         return [view for view in views.node_views(graph, run, nodes, attempts) if view["node_key"] in wanted]
 
     async def _read(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
+        """Without its nodes; one that this process saw end in one round trip, since callers wait for it."""
         ended = self._versions.graph_of_ended(str(run_id))
         if ended is not None:
             row, leaves = await reading.load_ended_run(connection, run_id, ended.leaves)

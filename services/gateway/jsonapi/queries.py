@@ -53,7 +53,9 @@ def read_query(query: str, place: Place) -> Wish:
         elif name in PASSED:
             wish.flat.append((name, value))
         else:
-            raise BadQueryError(name, f"The parameter '{name}' is not known. {_possible(possible(place))}")
+            near = difflib.get_close_matches(name, PASSED, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise BadQueryError(name, f"The parameter '{name}' is not known.{hint} {_possible(possible(place))}")
     return wish
 
 

@@ -92,6 +92,7 @@ def test_the_names_of_the_client_are_remembered():
         ("GET /pipelines?limit=2", "limit", "page[limit]"),
         ("GET /pipelines?sorted=slug", "sorted", "Possible: sort=slug|-slug, filter[status], page[limit],"),
         ("GET /health?x=1", "x", "Leave it out."),
+        ("POST /pipelines/x/execute?wiat=1", "wiat", "Did you mean 'wait'? Possible: fields[TYPE]."),
         ("GET /pipelines?page=2", "page", "page[limit]"),
         ("GET /pipelines?x[y]=2", "x[y]", "is not known"),
         ("GET /pipelines?filter[a][b]=2", "filter[a][b]", "is not known"),
