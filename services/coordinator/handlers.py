@@ -159,11 +159,12 @@ class RunHandlers:
             row, leaves = await reading.load_ended_run(connection, run_id, ended.leaves)
             if row is None:
                 raise await self.missing(connection, run_id)
-            return _view(ended, row, leaves)
+            return views.whole_run_view(ended, row, leaves)
         row, graph = await self._run_of(connection, run_id)
         if graph is None or row["status"] != RunStatus.COMPLETED:
             return views.run_view(row)
-        return _view(graph, row, await reading.load_nodes(connection, run_id, graph.leaves))
+        leaves = await reading.load_nodes(connection, run_id, graph.leaves)
+        return views.run_view(row, views.run_output(graph, leaves))
 
     async def _read_whole(self, connection: Connection, run_id: UUID) -> Mapping[str, Any]:
         """Run and nodes as they were at one moment: the snapshot is true for its `seq`."""
@@ -175,7 +176,7 @@ class RunHandlers:
         if graph is None:
             return {**views.run_view(row), "node_results": []}
         return {
-            **_view(graph, row, nodes),
+            **views.whole_run_view(graph, row, nodes),
             "node_results": views.node_views(graph, row, nodes, attempts),
         }
 
@@ -199,9 +200,3 @@ class RunHandlers:
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for an answer; when Postgres is away the caller is told so."""
         return connection_for(self._pool)
-
-
-def _view(graph: Graph, row: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """With its output, when it completed."""
-    is_completed = row["status"] == RunStatus.COMPLETED
-    return views.run_view(row, views.run_output(graph, nodes) if is_completed else None)

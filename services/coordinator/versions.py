@@ -26,7 +26,7 @@ GRAPH_NODES_KEPT = 40_000
 #: Facts are small but for the input; both bounds hold.
 FACTS_KEPT = 20_000
 FACTS_BYTES = 64 * 1024 * 1024
-#: Runs that have just ended, whose graphs are at hand for whoever waited for that.
+#: Runs that have just ended: which version each was of, for whoever waited for that.
 ENDED_KEPT = 1000
 
 
@@ -47,7 +47,7 @@ class Versions:
         self._rpc = rpc
         self._graphs: Recent[UUID, Graph] = Recent(GRAPHS_KEPT, GRAPH_NODES_KEPT)
         self._facts: Recent[RunId, RunFacts] = Recent(FACTS_KEPT, FACTS_BYTES)
-        self._ended: Recent[RunId, Graph] = Recent(ENDED_KEPT, GRAPH_NODES_KEPT)
+        self._ended: Recent[RunId, UUID] = Recent(ENDED_KEPT)
 
     async def graph(self, connection: Connection, version_id: UUID) -> Graph:
         """From memory, else from our table, else from the definition service (and then into our table)."""
@@ -70,12 +70,13 @@ class Versions:
         """They have ended; whoever asks for one all the same has it read."""
         for run_id in run_ids:
             if (facts := self._facts.get(run_id)) is not None:
-                self._ended.put(run_id, facts.graph, len(facts.graph.nodes))
+                self._ended.put(run_id, facts.graph.version_id)
             self._facts.drop(run_id)
 
     def graph_of_ended(self, run_id: RunId) -> Graph | None:
-        """Of a run that this process saw end a moment ago."""
-        return self._ended.get(run_id)
+        """Of a run that this process saw end a moment ago, when it is in memory."""
+        version_id = self._ended.get(run_id)
+        return self._graphs.get(version_id) if version_id is not None else None
 
     async def facts(self, connection: Connection, run_ids: Iterable[RunId]) -> dict[RunId, RunFacts]:
         """The facts of those of these runs that exist and were started."""

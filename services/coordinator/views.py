@@ -60,6 +60,12 @@ def run_output(graph: Graph, nodes: Iterable[Row]) -> dict[str, Any]:
     }
 
 
+def whole_run_view(graph: Graph, row: Row, nodes: Iterable[Row]) -> dict[str, Any]:
+    """With its output, when it completed; its leaves are among the nodes then."""
+    is_completed = row["status"] == RunStatus.COMPLETED
+    return run_view(row, run_output(graph, nodes) if is_completed else None)
+
+
 def node_views(graph: Graph, run: Row, nodes: Sequence[Row], attempts: Iterable[Row]) -> list[dict[str, Any]]:
     """Every node result (see contracts.runs.NodeResultView) as plain values."""
     ends = {node["node_key"]: Ended(NodeStatus(node["status"]), node["output"], node["error"]) for node in nodes}
