@@ -12,7 +12,7 @@ ServiceError          anything a caller may be told
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from shared.contracts.problems import FieldProblem, Problem
 
@@ -99,8 +99,13 @@ class ProblemError(ServiceError):
         self.problem = problem
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Which one was perhaps meant, as a sentence behind another one; empty when none is like it."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
 def unknown_field(key: str, known: list[str]) -> str:
     """Says that a field is not known, and which one was perhaps meant."""
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else f" Known are: {', '.join(known)}." if known else ""
+    hint = did_you_mean(key, known) or (f" Known are: {', '.join(known)}." if known else "")
     return f"'{key}' is not a known field.{hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -37,7 +36,7 @@ from shared.contracts.runs import (
     RunStarted,
 )
 from shared.contracts.states import RunStatus
-from shared.errors import NotFoundError, ServiceError, UnavailableError
+from shared.errors import NotFoundError, ServiceError, UnavailableError, did_you_mean
 from shared.postgres import Connection, Pool, connection_for
 
 
@@ -130,8 +129,7 @@ class RunHandlers:
         async with self.connection() as connection:
             run, graph = await self._run_of(connection, request.run_id)
             if graph is None or request.node_key not in graph.nodes:
-                known = difflib.get_close_matches(request.node_key, graph.nodes if graph is not None else (), n=1)
-                hint = f" Did you mean '{known[0]}'?" if known else ""
+                hint = did_you_mean(request.node_key, graph.nodes if graph is not None else ())
                 raise NotFoundError("node_not_found", f"Run {request.run_id} has no node '{request.node_key}'.{hint}")
             [found] = await self._node_results(connection, run, graph, [request.node_key])
         return PlainReply(found)

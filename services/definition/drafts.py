@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -14,7 +13,7 @@ from services.definition.loose import all_findings
 from services.definition.validation import Catalogue, check, findings_of
 from shared.contracts.pipelines import Pipeline, PipelineDocument
 from shared.contracts.problems import FieldProblem
-from shared.errors import ChangedMeanwhileError, NotFoundError
+from shared.errors import ChangedMeanwhileError, NotFoundError, did_you_mean
 from shared.postgres import Connection, Pool, connection_for
 
 
@@ -101,6 +100,4 @@ class Drafts:
 
 
 def pipeline_not_found(reference: str, slugs: list[str]) -> NotFoundError:
-    near = difflib.get_close_matches(reference, slugs, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return NotFoundError("pipeline_not_found", f"There is no pipeline '{reference}'.{hint}")
+    return NotFoundError("pipeline_not_found", f"There is no pipeline '{reference}'.{did_you_mean(reference, slugs)}")

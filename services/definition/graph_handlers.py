@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -30,7 +29,7 @@ from shared.contracts.edits import (
 )
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument
 from shared.contracts.problems import FieldProblem
-from shared.errors import ConflictError, InvalidError, NotFoundError
+from shared.errors import ConflictError, InvalidError, NotFoundError, did_you_mean
 from shared.postgres import Connection
 
 Found = dict[str, Any]
@@ -183,8 +182,7 @@ def _refuse(findings: list[FieldProblem], place: str) -> None:
 
 
 def _missing(what: str, name: str, found: Found, names: list[str]) -> NotFoundError:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name, names)
     return NotFoundError(f"{what}_not_found", f"Pipeline '{found['slug']}' has no {what} '{name}'.{hint}")
 
 

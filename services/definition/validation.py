@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from services.definition.input_schema import schema_findings
 from shared.contracts.message import RESERVED_NODE_KEYS
 from shared.contracts.pipelines import EdgeDocument, NodeDocument, PipelineDocument, Retry
 from shared.contracts.problems import FieldProblem, pointer_to
-from shared.errors import InvalidError, unknown_field
+from shared.errors import InvalidError, did_you_mean, unknown_field
 from shared.storable import fault_of
 from shared.templates.config import ConfigProblems, compile_cached
 from shared.templates.validation import config_findings
@@ -178,8 +177,7 @@ def _node_findings(
 
 
 def _unknown_type(node: NodeDocument, catalogue: Catalogue) -> str:
-    near = difflib.get_close_matches(node.type, catalogue, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(node.type, catalogue)
     names = ", ".join(sorted(catalogue)) or "none; start a worker first"
     return f"node '{node.key}' has the unknown type '{node.type}'.{hint} Known are: {names}."
 
@@ -198,8 +196,7 @@ def _reference_findings(
     findings = []
     for key in references.nodes:
         if key not in parents:
-            near = difflib.get_close_matches(key, parents, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(key, parents)
             detail = f"node '{node.key}' refers to '{key}', which does not exist.{hint}"
         elif upstream is not None and not upstream.is_upstream(key, node.key):
             detail = (

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 
 from shared.contracts.problems import FieldProblem
-from shared.errors import InvalidError
+from shared.errors import InvalidError, did_you_mean
 
 ZERO = "holds the character U+0000, which no name has. Take it out."
 
@@ -38,7 +36,5 @@ def _names(dependant: Dependant) -> list[str]:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"'{name}' is not a known parameter. Did you mean '{near[0]}'?"
-    return f"'{name}' is not a known parameter. Known are: {', '.join(known) or 'none'}."
+    hint = did_you_mean(name, known) or f" Known are: {', '.join(known) or 'none'}."
+    return f"'{name}' is not a known parameter.{hint}"

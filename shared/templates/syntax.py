@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from shared.contracts.message import RESERVED_NODE_KEYS
+from shared.errors import did_you_mean
 from shared.templates.environment import ENVIRONMENT, TESTS
 from shared.templates.filters import CHILD_FILTERS, FILTERS
 from shared.templates.queries import is_linear
@@ -219,10 +219,8 @@ def _is_listed_call(node: nodes.Call) -> bool:
     return isinstance(called, nodes.Getattr) and isinstance(called.node, nodes.Name) and called.node.name == "loop"
 
 
-def _unknown(what: str, name: str | None, known: object) -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1)  # type: ignore[call-overload]  # names of either
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"there is no {what} '{name}'.{hint}"
+def _unknown(what: str, name: str | None, known: Iterable[str]) -> str:
+    return f"there is no {what} '{name}'.{did_you_mean(str(name), known)}"
 
 
 def _refer(node: nodes.Node, stored: set[str], findings: Findings) -> None:

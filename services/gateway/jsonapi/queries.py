@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from services.gateway.jsonapi.places import Place
 from services.gateway.jsonapi.refusals import BadQueryError
 from services.gateway.jsonapi.resources import BY_TYPE, Held, Resource
+from shared.errors import did_you_mean
 
 #: Relationship -> what is included of its resources.
 Tree: TypeAlias = dict[str, "Tree"]
@@ -53,8 +53,7 @@ def read_query(query: str, place: Place) -> Wish:
         elif name in PASSED:
             wish.flat.append((name, value))
         else:
-            near = difflib.get_close_matches(name, PASSED, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, PASSED)
             raise BadQueryError(name, f"The parameter '{name}' is not known.{hint} {_possible(possible(place))}")
     return wish
 
@@ -163,8 +162,7 @@ def _fields(name: str, value: str, resource: Resource) -> frozenset[str]:
     """Those that are named; one that there is not would be left out without a word."""
     wanted = frozenset(filter(None, value.split(",")))
     for one in sorted(wanted - resource.fields):
-        near = difflib.get_close_matches(one, resource.fields, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(one, resource.fields)
         raise BadQueryError(name, f"'{resource.type}' has no field '{one}'.{hint} {_possible(sorted(resource.fields))}")
     return wanted
 
