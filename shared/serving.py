@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from socket import socket
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from shared.tasks import watched
+from shared.tasks import is_set_within, watched
 
+#: How often an idle server comes round.
 TICK_S = 1.0
 
 
@@ -38,9 +39,7 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Once a second, for the header `date`, and at once when it is to stop; uvicorn's own comes round ten times."""
         while not await self.on_tick(0):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await self._told.wait()
+            await is_set_within(self._told, TICK_S)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

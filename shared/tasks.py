@@ -60,6 +60,16 @@ def told_to_stop() -> asyncio.Event:
     return told
 
 
+async def is_set_within(event: asyncio.Event, limit_s: float) -> bool:
+    """Wait until it is set, and no longer than so many seconds; False when it was not."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 def watched(loop: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """A task that ends the process when it fails."""
     task = asyncio.create_task(loop)

@@ -30,6 +30,7 @@ from shared.contracts.states import AttemptOutcome, RunStatus
 from shared.errors import ServiceError, words_of
 from shared.logging import get_logger
 from shared.postgres import Pool
+from shared.tasks import is_set_within
 
 log = get_logger(__name__)
 
@@ -98,12 +99,7 @@ class Reconciler:
         """Until the next retry known to Postgres or to this process is due; other processes' within a second."""
         limit_s = min(wait_s if wait_s is not None else 1.0, 1.0)
         retries = self._settler.retry_scheduled
-        try:
-            async with asyncio.timeout(max(SHORTEST_WAIT_S, limit_s)):
-                await retries.wait()
-        except TimeoutError:
-            pass
-        else:
+        if await is_set_within(retries, max(SHORTEST_WAIT_S, limit_s)):
             retries.clear()
 
     async def sweep(self) -> None:

@@ -31,6 +31,7 @@ from shared.contracts import subjects
 from shared.errors import ServiceError, words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
+from shared.tasks import is_set_within
 
 log = get_logger(__name__)
 
@@ -87,15 +88,9 @@ class Webhooks:
             except (psycopg.Error, nats.errors.Error, nats.js.errors.Error, ServiceError, TimeoutError) as error:
                 log.warning("webhooks could not be looked after", error=words_of(error))
             await asyncio.sleep(SHORTEST_WAIT_S)
-            await self._sleep(min(self._sweep_s, max(0.0, wait_s)) if wait_s is not None else self._sweep_s)
-
-    async def _sleep(self, limit_s: float) -> None:
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
+            limit_s = min(self._sweep_s, max(0.0, wait_s)) if wait_s is not None else self._sweep_s
+            await is_set_within(self._wake, limit_s)
+            self._wake.clear()
 
     async def _look(self) -> float | None:
         """Send what is due; returns the seconds until there is more."""

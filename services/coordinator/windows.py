@@ -15,6 +15,7 @@ from nats.js.kv import KeyValue
 from shared.contracts import subjects
 from shared.errors import words_of
 from shared.logging import get_logger
+from shared.tasks import is_set_within
 
 log = get_logger(__name__)
 
@@ -60,9 +61,7 @@ class Windows:
             except (nats.js.errors.Error, nats.errors.Error, TimeoutError) as error:
                 log.warning("could not read the node types", error=words_of(error))
             await asyncio.sleep(SHORTEST_WAIT_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(READ_AGAIN_S):
-                    await self._is_missing.wait()
+            await is_set_within(self._is_missing, READ_AGAIN_S)
             self._is_missing.clear()
 
     async def read(self) -> None:

@@ -15,6 +15,7 @@ from shared.contracts import subjects
 from shared.contracts.runs import SILENCE_S, RunGet
 from shared.contracts.states import RunStatus
 from shared.errors import ServiceError
+from shared.tasks import is_set_within
 
 KINDS: tuple[subjects.RunEventKind, ...] = ("completed", "failed", "cancelled")
 
@@ -63,11 +64,7 @@ class Expected:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while (left_s := deadline - loop.time()) > 0:
-            try:
-                async with asyncio.timeout(min(left_s, SILENCE_S)):
-                    await self._ended.wait()
-            except TimeoutError:
-                pass
+            await is_set_within(self._ended, min(left_s, SILENCE_S))
             self._ended.clear()
             run = await self._read()
             if run is not None and RunStatus(run["status"]).is_final:

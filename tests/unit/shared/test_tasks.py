@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared import tasks
-from shared.tasks import Tasks, end
+from shared.tasks import Tasks, end, is_set_within
 
 
 async def swallowing(started: asyncio.Event) -> None:
@@ -42,3 +42,11 @@ async def test_loops_are_over_when_their_block_is_left(monkeypatch: pytest.Monke
                 await event.wait()
 
     assert asyncio.all_tasks() <= before
+
+
+async def test_an_event_is_waited_for_no_longer_than_was_said():
+    event = asyncio.Event()
+    assert not await is_set_within(event, 0.01)
+
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await is_set_within(event, 60)
