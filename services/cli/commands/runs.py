@@ -67,10 +67,7 @@ def run(
             if as_json:
                 print_json(started)
             return None
-        if follow_run:
-            return await _follow(client, started.run_id, wait_s, as_json)
-        await client.wait(started.run_id, wait_s)
-        return await client.get_run(started.run_id, include_node_results=True)
+        return await _ended(client, started.run_id, wait_s, is_followed=follow_run, as_json=as_json)
 
     try:
         ended = with_client(data_dir, main)
@@ -81,7 +78,11 @@ def run(
         raise SystemExit(EXIT_CODES[ended.status])
 
 
-async def _follow(client: PipewrightClient, run_id: UUID, wait_s: float, as_json: bool) -> Run:
+async def _ended(client: PipewrightClient, run_id: UUID, wait_s: float, *, is_followed: bool, as_json: bool) -> Run:
+    """The run when it has ended; raises TimeoutError when it does not in time."""
+    if not is_followed:
+        await client.wait(run_id, wait_s)
+        return await client.get_run(run_id, include_node_results=True)
     from services.cli.commands.follow import follow, follow_as_json
 
     async with asyncio.timeout(wait_s):
