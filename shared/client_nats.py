@@ -61,7 +61,6 @@ class NatsTransport:
                 arrived.put_nowait(event)
 
         subscription = await self.client.subscribe(subjects.ALL_RUN_EVENTS, cb=on_event)
-        await self.client.flush()
         try:
             seq = -1
             event: RunEvent | None = None

@@ -19,8 +19,6 @@ from shared.contracts import subjects
 
 #: What a slow listener may be behind; what comes then is dropped, and the gap tells it to read the run again.
 MOST_WAITING = 1000
-#: NATS has taken a subscription by then, or it is not there.
-FLUSH_S = 3
 
 #: What kind it is, and its body.
 Heard = asyncio.Queue[tuple[str, dict[str, Any]]]
@@ -37,7 +35,9 @@ class Feed:
 
     @asynccontextmanager
     async def listen(self, run_id: str) -> AsyncIterator[Heard]:
-        """What is published after this is entered is heard."""
+        """Whatever changes after an answer to a request that was sent within it, on the same connection, is heard:
+        NATS takes the subscriptions before the request.
+        """
         heard: Heard = asyncio.Queue(MOST_WAITING)
 
         async def on_token(message: Msg) -> None:
@@ -48,7 +48,6 @@ class Feed:
         try:
             tokens = await self._client.subscribe(subjects.node_tokens(run_id), cb=on_token)
             await self._hear_events()
-            await self._client.flush(FLUSH_S)
             yield heard
         finally:
             await self._leave(run_id, heard, tokens)

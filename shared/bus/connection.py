@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
@@ -14,6 +13,7 @@ from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
 
 from shared.bus.address import Address, read_address
+from shared.bus.flushing import flush
 from shared.bus.reported import Reported
 from shared.errors import words_of
 from shared.logging import get_logger
@@ -22,10 +22,6 @@ log = get_logger(__name__)
 
 #: Seconds between pings; with two outstanding a dead connection is found within 15 s.
 PING_INTERVAL_S = 5
-#: A ping that has not come back by then is no sign of life.
-PING_TIMEOUT_S = 3
-#: By then it has come back late, or its connection is given up.
-LATE_PONG_S = 60
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -92,14 +88,7 @@ class Bus:
         if not self.is_connected:
             # `flush` comes back at once, and well, while there is no connection.
             raise nats.errors.ConnectionReconnectingError
-        # Not `flush` with our timeout: it cancels what waits for the answer, and an answer that comes after all then
-        # ends nats-py's reading for good.
-        flushing = asyncio.ensure_future(self.client.flush(LATE_PONG_S))
-        flushing.add_done_callback(_forget_error)
-        done, _ = await asyncio.wait({flushing}, timeout=PING_TIMEOUT_S)
-        if not done:
-            raise nats.errors.TimeoutError
-        flushing.result()
+        await flush(self.client)
 
     async def _on_disconnect(self) -> None:
         if not self._stopping:
@@ -128,12 +117,6 @@ async def _if_it_can(closing: Awaitable[None]) -> None:
         await closing
     except (nats.errors.Error, OSError, RuntimeError) as error:
         log.warning("NATS left while this process was stopping", error=words_of(error))
-
-
-def _forget_error(flushing: asyncio.Future[None]) -> None:
-    """Nobody may be waiting for it any more."""
-    if not flushing.cancelled():
-        flushing.exception()
 
 
 def _security(address: Address) -> NatsSecurity:

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import BaseModel, ValidationError
 
+from shared.bus.flushing import flush
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
@@ -107,6 +108,9 @@ class Rpc:
                 task.add_done_callback(running.discard)
 
             self._subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=on_message))
+        with suppress(nats.errors.Error):
+            # Whoever is told that this service is ready finds it.
+            await flush(self._client)
 
     async def stop(self) -> None:
         """Take no more requests, so that other replicas answer them; what was delivered gets its answer."""

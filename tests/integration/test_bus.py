@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
+import nats
 import nats.errors
 import orjson
 import pytest
@@ -19,6 +20,7 @@ from services.coordinator.windows import FORGET_S, ROUNDS, Windows
 from shared.bus import rpc as rpc_module
 from shared.bus.address import read_address
 from shared.bus.connection import Bus
+from shared.bus.flushing import flush
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, delivery_of
 from shared.bus.rpc import TRANSFER_HEADER, Endpoint, PlainReply, Rpc
@@ -154,6 +156,16 @@ async def rpc(client: Client) -> Rpc:
     endpoints = {"test.get": Endpoint(RunGet, Runs().get), "test.fail": Endpoint(RunGet, Runs().fail)}
     await made.serve(endpoints, queue="test")
     return made
+
+
+async def test_who_is_told_that_it_serves_finds_it(client: Client, nats_url: str) -> None:
+    """A request on another connection may overtake what was subscribed and not yet taken by NATS."""
+    serving, asking = Rpc(client, Transfers(client.jetstream())), await nats.connect(nats_url)
+    for number in range(100):
+        await serving.serve({f"test.found.{number}": Endpoint(RunGet, Runs().get)}, queue="test")
+        answer = await asking.request(f"test.found.{number}", RunGet(run_id=uuid4()).model_dump_json().encode())
+        assert orjson.loads(answer.data)["error"]["status"] == 404
+    await asking.close()
 
 
 async def test_answer_of_two_megabytes_arrives_whole(rpc: Rpc) -> None:
@@ -295,15 +307,28 @@ async def test_a_watch_leaves_no_consumer_for_long(client: Client) -> None:
     assert all((info.config.inactive_threshold or 0) <= FORGET_S for info in left), left
 
 
-async def test_a_ping_that_comes_back_late_leaves_the_connection_alive(empty_nats_url: str) -> None:
+async def give_up_a_ping(bus: Bus) -> None:
+    with pytest.raises(nats.errors.TimeoutError):
+        await bus.ping()
+
+
+async def cancel_a_flush(bus: Bus) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await flush(bus.client)
+
+
+@pytest.mark.parametrize("give_up", [give_up_a_ping, cancel_a_flush])
+async def test_a_ping_that_comes_back_late_leaves_the_connection_alive(
+    empty_nats_url: str, give_up: Callable[[Bus], Awaitable[None]]
+) -> None:
     """nats-py reads no more after the answer to a ping that was given up, and tells nobody."""
     [(_, port)] = read_address(empty_nats_url).hosts
     async with proxying(port) as proxy:
         bus = Bus(empty_nats_url.replace(str(port), str(proxy.port)), "test")
         await bus.connect()
         proxy.black_hole()
-        with pytest.raises(nats.errors.TimeoutError):
-            await bus.ping()
+        await give_up(bus)
         proxy.heal()
 
         inbox = bus.client.new_inbox()
@@ -318,6 +343,7 @@ async def test_a_ping_that_comes_back_late_leaves_the_connection_alive(empty_nat
 GIVEN_UP = """
 import asyncio, sys
 from shared.bus.connection import Bus
+from shared.bus.flushing import flush
 
 async def main(url):
     bus = Bus(url, "test")

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.bus.direct import read_stream
+from shared.bus.flushing import flush
 from shared.contracts import subjects
 from shared.errors import words_of
 from shared.logging import get_logger
@@ -25,8 +26,6 @@ KNOWN_S = 24 * 3600.0
 #: How often this process looks at the clock; one that has not looked for longer than the second slept.
 LOOK_EVERY_S = 0.5
 SLEPT_S = 1.0
-#: A server that is there answers a ping within this.
-PING_S = 2
 
 
 class EndedRuns:
@@ -79,7 +78,7 @@ class EndedRuns:
                     await self.restart()
                 await self._is_read.wait()
                 # What was sent before the answer to a ping arrives before it.
-                await self._client.flush(PING_S)
+                await flush(self._client)
         except (nats.errors.Error, TimeoutError):
             return False
         self._looked_at, self._has_slept = self._now(), False

@@ -1,0 +1,34 @@
+"""Waiting until NATS has taken what was sent on a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats.errors
+from nats.aio.client import Client
+
+#: A server that is there takes what was sent by then.
+TAKEN_S = 3.0
+#: By then an answer has come back late, or its connection is given up.
+LATE_PONG_S = 60
+
+
+async def flush(client: Client, limit_s: float = TAKEN_S) -> None:
+    """Until NATS has taken what was sent before, subscriptions too; at once, and well, while there is no connection.
+
+    Raises an error of nats-py, TimeoutError of its own when it takes longer than `limit_s`. nats-py's own `flush`
+    cancels what waits for the answer when it takes too long or when its caller is cancelled, and an answer that comes
+    after all then ends its reading for good, without a word. Here that wait goes on behind the caller's back.
+    """
+    flushing = asyncio.ensure_future(client.flush(LATE_PONG_S))
+    flushing.add_done_callback(_forget_error)
+    done, _ = await asyncio.wait({flushing}, timeout=limit_s)
+    if not done:
+        raise nats.errors.FlushTimeoutError
+    flushing.result()
+
+
+def _forget_error(flushing: asyncio.Future[None]) -> None:
+    """Nobody may be waiting for it any more."""
+    if not flushing.cancelled():
+        flushing.exception()
