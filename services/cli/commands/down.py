@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,15 @@ def down(data_dir: Path) -> None:
     if status is None:
         OUT.print(f"nothing runs in {data_dir}")
         return
-    os.kill(status["pid"], signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        # Where the supervisor was killed, its services are ending by themselves.
+        os.kill(status["pid"], signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while _is_alive(status["pid"]) and is_locked(data_dir):
+    while is_locked(data_dir):
         if time.monotonic() > deadline:
             raise fail(f"the stack (process {status['pid']}) did not stop within {STOP_TIMEOUT_S:.0f} s.")
         time.sleep(0.05)
     OUT.print("stopped; the data is kept for the next start")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def require_status(data_dir: Path) -> dict[str, Any]:

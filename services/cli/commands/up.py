@@ -40,7 +40,7 @@ def up(options: Options, detach: bool) -> None:
     """Start everything; in the foreground until Ctrl-C."""
     _check_settings(options)
     options.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = _lock(options.data_dir)
+    _lock(options.data_dir)
     if not is_free(options.port, options.host):
         raise fail(f"port {options.port} is taken. Choose another with --port.", EXIT_USAGE)
     if detach:
@@ -51,17 +51,15 @@ def up(options: Options, detach: bool) -> None:
             return
         _leave_terminal(log)
     _run(options, time.monotonic(), is_detached=detach)
-    os.close(lock)
 
 
-def _lock(data_dir: Path) -> int:
-    lock = take_lock(data_dir)
-    if lock is None:
+def _lock(data_dir: Path) -> None:
+    """Kept until the last process of the stack has ended, so that `down` waits for all of them."""
+    if take_lock(data_dir) is None:
         raise fail(
             f"a stack is running in {data_dir} already. 'pipewright status' shows it, 'pipewright down' stops it.",
             EXIT_USAGE,
         )
-    return lock
 
 
 def _check_settings(options: Options) -> None:

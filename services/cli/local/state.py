@@ -78,7 +78,10 @@ def live_status(data_dir: Path) -> dict[str, Any] | None:
 
 
 def take_lock(data_dir: Path) -> int | None:
-    """One stack for a data directory; the lock ends with the process, however it ends. None when another has it."""
+    """One stack for a data directory; None when another has it.
+
+    The lock ends with the last process that it was handed down to, however that ends.
+    """
     descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     for _ in range(LOCK_TRIES):
         if _lock(descriptor, fcntl.LOCK_EX):
