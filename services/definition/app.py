@@ -45,4 +45,5 @@ async def defining(bus: Bus, pool: Pool) -> AsyncIterator[None]:
         for handlers in (pipelines, graphs, PatchHandlers(pipelines, graphs), VersionHandlers(drafts)):
             await rpc.serve(handlers.endpoints(), queue="definition")
         yield
+        await rpc.stop()
         await rpc.drain()

@@ -1,11 +1,13 @@
-"""Waiting until NATS has taken what was sent on a connection."""
+"""Waiting until NATS has taken what was sent on a connection, without harm to the connection."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 
 #: A server that is there takes what was sent by then.
 TAKEN_S = 3.0
@@ -32,3 +34,13 @@ def _forget_error(flushing: asyncio.Future[None]) -> None:
     """Nobody may be waiting for it any more."""
     if not flushing.cancelled():
         flushing.exception()
+
+
+async def unsubscribe(client: Client, subscriptions: Iterable[Subscription], limit_s: float = TAKEN_S) -> None:
+    """Take no more; what was delivered by then is still handed over. On a connection that is a bad one, for no longer
+    than `limit_s`: the rest is left to the server."""
+    if not client.is_connected:
+        return
+    drains = (one.drain() for one in subscriptions)  # type: ignore[no-untyped-call]  # nats-py names no types here
+    # As above, it is not cancelled.
+    await asyncio.wait({asyncio.gather(*drains, return_exceptions=True)}, timeout=limit_s)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import NamedTuple
 
 import nats.errors
@@ -20,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.bus.flushing import unsubscribe
 from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import watched
@@ -34,8 +34,6 @@ HEARTBEAT_S = 5.0
 MISSING_S = 5.0
 #: What a consumer that is there says: a message, a heartbeat, that a request is over, that there is nothing.
 PRESENT = frozenset({None, "100", "404", "408"})
-#: When the connection is a bad one, what was delivered is left to the server.
-STOP_S = 3.0
 #: Wait before asking again when the consumer is not there.
 MISSING_DELAY_S = 1.0
 
@@ -129,10 +127,8 @@ class Pull:
         self._is_stopping = True
         if self._renewal is not None:
             self._renewal.cancel()
-        if self._subscription is not None and self._client.is_connected:
-            with suppress(nats.errors.Error, TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py names no types here
+        if self._subscription is not None:
+            await unsubscribe(self._client, [self._subscription])
         self._is_over = True
         self._arrived.set()
 

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import BaseModel, ValidationError
 
-from shared.bus.flushing import flush
+from shared.bus.flushing import flush, unsubscribe
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
@@ -29,8 +29,6 @@ log = get_logger(__name__)
 TRANSFER_HEADER = "Pipewright-Transfer"
 #: What large bodies go through, as refusals call it.
 TRANSFERS = "the object store 'transfers'"
-#: When the connection is a bad one, requests that were delivered are left to their callers.
-STOP_S = 3.0
 #: A caller waits no longer, unless it says so.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -114,11 +112,7 @@ class Rpc:
 
     async def stop(self) -> None:
         """Take no more requests, so that other replicas answer them; what was delivered gets its answer."""
-        if self._client.is_connected:
-            drains = (one.drain() for one in self._subscriptions)  # type: ignore[no-untyped-call]  # nats-py's
-            with suppress(nats.errors.Error, TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await asyncio.gather(*drains)
+        await unsubscribe(self._client, self._subscriptions)
         self._subscriptions.clear()
 
     async def drain(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
 from services.cli.setup import make_topology
+from shared.client import PipewrightClient
 from tests.integration.processes import SERVICES, command, serving
 from tests.ports import free_port
 from tests.servers import monitored_nats_server, nats_server
@@ -137,6 +139,41 @@ async def test_a_service_that_waits_for_nats_ends_at_a_signal(tmp_path: Path, se
         await process.tells("connecting to NATS")
 
     assert "Traceback" not in process.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("service", "ask"),
+    [("definition", PipewrightClient.node_types), ("coordinator", PipewrightClient.list_runs)],
+)
+async def test_a_service_that_stops_refuses_nothing_that_another_can_answer(
+    tmp_path: Path,
+    nats_url: str,
+    database_url: str,
+    service: str,
+    ask: Callable[[PipewrightClient], Awaitable[object]],
+) -> None:
+    settings = {"PIPEWRIGHT_NATS_URL": nats_url, "PIPEWRIGHT_DATABASE_URL": database_url, "PIPEWRIGHT_SECRET": SECRET}
+    stays, leaves = tmp_path / "stays", tmp_path / "leaves"
+    stays.mkdir()
+    leaves.mkdir()
+    is_over = asyncio.Event()
+
+    async def keep_asking(client: PipewrightClient) -> int:
+        answers = 0
+        while not is_over.is_set():
+            await ask(client)
+            answers += 1
+        return answers
+
+    async with serving(stays, service, **settings) as other, PipewrightClient.connect(nats_url) as client:
+        async with serving(leaves, service, **settings) as leaving:
+            for one in (other, leaving):
+                await one.tells("service started")
+            asking = [asyncio.create_task(keep_asking(client)) for _ in range(20)]
+        is_over.set()
+        answers = await asyncio.gather(*asking)
+
+    assert min(answers) > 0
 
 
 async def test_a_gateway_whose_port_is_taken_ends_and_says_so(tmp_path: Path, database_url: str) -> None:
