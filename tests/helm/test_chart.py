@@ -139,6 +139,12 @@ def test_one_pod_of_each_kind_may_be_away_at_once(objects: Objects):
         assert selector == deployment["spec"]["selector"]["matchLabels"]
 
 
+def test_a_gateway_that_leaves_takes_what_is_still_sent_to_it(objects: Objects):
+    for name, pod in pods(objects).items():
+        lifecycle = pod["containers"][0].get("lifecycle")
+        assert lifecycle == ({"preStop": {"exec": {"command": ["sleep", "5"]}}} if name == "gateway" else None), name
+
+
 def test_by_default_nothing_needs_more_than_kubernetes():
     kinds = {kind for kind, _ in render({})}
     assert kinds == {"Deployment", "Service", "Job", "PodDisruptionBudget"}

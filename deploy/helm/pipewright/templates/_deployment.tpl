@@ -1,6 +1,7 @@
 {{/*
 One Deployment. Takes a dict of root, component, args, replicas (null where KEDA decides), keys (of its Secret), env,
-envFromSecret, resources, ports (name -> number), live, ready, port (of the probes) and gracePeriod.
+envFromSecret, resources, ports (name -> number), live, ready, port (of the probes), gracePeriod and leaves (seconds, for whom a Service sends
+requests to).
 */}}
 {{- define "pipewright.deployment" -}}
 apiVersion: apps/v1
@@ -52,5 +53,9 @@ spec:
             - {name: {{ $name }}, containerPort: {{ $number }}}
             {{- end }}
           {{- include "pipewright.probes" . | nindent 10 }}
+          {{- with .leaves }}
+          # Requests come here for a moment after the pod was told to leave.
+          lifecycle: {preStop: {exec: {command: [sleep, {{ . | quote }}]}}}
+          {{- end }}
           resources: {{ toYaml .resources | nindent 12 }}
 {{- end }}
