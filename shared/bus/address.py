@@ -12,6 +12,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
+from shared.bus.foreign import read_on
 from shared.bus.reported import Reported, words_of
 from shared.errors import UnavailableError
 
@@ -51,7 +52,9 @@ async def connect(url: str, **options: Any) -> Client:
     elif address.user is not None:
         options |= {"token": address.user}
     options.setdefault("error_cb", Reported().hear)
-    return await nats.connect(address.servers, inbox_prefix=address.inbox_prefix, **options)
+    client = await nats.connect(address.servers, inbox_prefix=address.inbox_prefix, **options)
+    read_on(client)
+    return client
 
 
 async def connect_once(url: str, timeout_s: float = 5.0) -> Client:

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from shared.bus.address import Address, read_address
 from shared.bus.flushing import flush
+from shared.bus.foreign import read_on
 from shared.bus.reported import Reported
 from shared.errors import words_of
 from shared.logging import get_logger
@@ -60,7 +61,7 @@ class Bus:
 
     async def connect(self) -> None:
         log.info("connecting to NATS", servers=self.address.servers)
-        await self.broker.connect()
+        read_on(await self.broker.connect())
 
     async def close(self) -> None:
         """Hand over what is still to be sent; with NATS away, let it go."""

@@ -15,6 +15,7 @@ from shared.contracts import subjects
 from tests.faults.junk import JUNK, places
 from tests.faults.nemesis import Nemesis, Ready
 from tests.faults.poison import VICTIM, bad_results, bad_starts
+from tests.raw_nats import ODD_HEADERS, publish_raw
 
 #: What a forged result gives; nothing of it may be found in Postgres.
 FORGED = "forged by the nemesis"
@@ -25,11 +26,14 @@ ANSWERING_S = 1.5
 
 
 async def send_junk(nemesis: Nemesis) -> None:
-    """Every kind of junk on every subject of ours."""
+    """Every kind of junk on every subject of ours, also as no client would send it."""
     for place in places():
         for junk in JUNK:
             await nemesis.client.publish(place, junk)
         await nemesis.client.flush()
+        for headers in ODD_HEADERS:
+            await publish_raw(nemesis.system.nats_url, place.encode(), b"{}", headers=headers)
+        await publish_raw(nemesis.system.nats_url, place.encode(), b"{}", reply=b"\xff")
 
 
 async def repeat_results(nemesis: Nemesis) -> None:
