@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.patience import PatientProtocol
 from shared.tasks import is_set_within, watched
 
 #: How often an idle server comes round.
@@ -21,9 +22,8 @@ class Server(uvicorn.Server):
     """Serves one application; `options` are uvicorn's own."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, **options: Any) -> None:
-        super().__init__(
-            uvicorn.Config(app, host=host, port=port, access_log=False, log_config=None, lifespan="off", **options)
-        )
+        options |= {"access_log": False, "log_config": None, "lifespan": "off", "http": PatientProtocol}
+        super().__init__(uvicorn.Config(app, host=host, port=port, **options))
         self._listens = asyncio.Event()
         self._told = asyncio.Event()
 

@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
@@ -18,6 +19,8 @@ from shared.logging import get_logger
 log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+#: As nginx counts it.
+CLIENT_LEFT = 499
 
 
 def problem_response(problem: Problem) -> Response:
@@ -93,7 +96,13 @@ async def on_fault(request: Request, error: Exception) -> Response:
     )
 
 
+async def on_left(request: Request, error: Exception) -> Response:
+    """Whoever sent it has gone before it was whole: nobody hears the answer, and nothing is wrong with us."""
+    return Response(status_code=CLIENT_LEFT)
+
+
 def add_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(ClientDisconnect, on_left)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_error)

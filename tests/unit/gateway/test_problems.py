@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from services.gateway.bodies import read_json, read_object
@@ -42,6 +43,23 @@ def app() -> FastAPI:
         raise RuntimeError("a secret of ours")
 
     return made
+
+
+async def test_who_leaves_before_the_body_is_whole_is_no_fault():
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/json", "query_string": b"", "headers": []}
+    with capture_logs() as logs:
+        await app()(scope, receive, send)
+
+    assert told[0]["status"] == 499
+    assert logs == []
 
 
 @pytest.fixture
