@@ -40,6 +40,8 @@ POOL_SIZE = 2
 COMPRESSED_FROM = 2048
 #: How long a stopping gateway answers the requests that go on.
 STOP_S = 15
+#: Longer than a proxy keeps an idle connection, mostly 60 s, so that none sends a request on one that ends here.
+KEEP_ALIVE_S = 75
 #: Connections that wait to be taken.
 BACKLOG = 2048
 
@@ -113,7 +115,14 @@ async def _answering(settings: GatewaySettings, bus: Bus, pool: Pool, readiness:
     keys = Keys(pool, admin_key)
     rate_limit = RateLimit(settings.rate_limit_per_s)
     app = make_app(settings)
-    server = Server(app, settings.host, settings.port, timeout_graceful_shutdown=STOP_S, backlog=BACKLOG)
+    server = Server(
+        app,
+        settings.host,
+        settings.port,
+        timeout_graceful_shutdown=STOP_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=BACKLOG,
+    )
     app.state.wiring = Wiring(rpc, jetstream, endings, keys, Feed(bus.client), readiness, rate_limit)
     # Streams that would go on for ever end by themselves, so that a stop need not wait for them.
     app.state.is_stopping = lambda: server.should_exit
