@@ -15,16 +15,16 @@ TAKEN_S = 3.0
 LATE_PONG_S = 60
 
 
-async def flush(client: Client, limit_s: float = TAKEN_S) -> None:
+async def flush(client: Client) -> None:
     """Until NATS has taken what was sent before, subscriptions too; at once, and well, while there is no connection.
 
-    Raises an error of nats-py, TimeoutError of its own when it takes longer than `limit_s`. nats-py's own `flush`
-    cancels what waits for the answer when it takes too long or when its caller is cancelled, and an answer that comes
-    after all then ends its reading for good, without a word. Here that wait goes on behind the caller's back.
+    Raises an error of nats-py, its TimeoutError when it takes too long. nats-py's own `flush` cancels what waits for
+    the answer then, or when its caller is cancelled, and an answer that comes after all ends its reading for good,
+    without a word. Here that wait goes on behind the caller's back.
     """
     flushing = asyncio.ensure_future(client.flush(LATE_PONG_S))
     flushing.add_done_callback(_forget_error)
-    done, _ = await asyncio.wait({flushing}, timeout=limit_s)
+    done, _ = await asyncio.wait({flushing}, timeout=TAKEN_S)
     if not done:
         raise nats.errors.FlushTimeoutError
     flushing.result()
@@ -36,11 +36,11 @@ def _forget_error(flushing: asyncio.Future[None]) -> None:
         flushing.exception()
 
 
-async def unsubscribe(client: Client, subscriptions: Iterable[Subscription], limit_s: float = TAKEN_S) -> None:
-    """Take no more; what was delivered by then is still handed over. On a connection that is a bad one, for no longer
-    than `limit_s`: the rest is left to the server."""
+async def unsubscribe(client: Client, subscriptions: Iterable[Subscription]) -> None:
+    """Take no more; what was delivered by then is still handed over. On a bad connection the rest is left to the
+    server."""
     if not client.is_connected:
         return
     drains = (one.drain() for one in subscriptions)  # type: ignore[no-untyped-call]  # nats-py names no types here
     # As above, it is not cancelled.
-    await asyncio.wait({asyncio.gather(*drains, return_exceptions=True)}, timeout=limit_s)
+    await asyncio.wait({asyncio.gather(*drains, return_exceptions=True)}, timeout=TAKEN_S)

@@ -54,7 +54,7 @@ def up(options: Options, detach: bool) -> None:
 
 
 def _lock(data_dir: Path) -> None:
-    """Kept until the last process of the stack has ended, so that `down` waits for all of them."""
+    """Kept until the supervisor and its services have ended, so that `down` waits for all of them."""
     if take_lock(data_dir) is None:
         raise fail(
             f"a stack is running in {data_dir} already. 'pipewright status' shows it, 'pipewright down' stops it.",

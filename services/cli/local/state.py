@@ -80,7 +80,7 @@ def live_status(data_dir: Path) -> dict[str, Any] | None:
 def take_lock(data_dir: Path) -> int | None:
     """One stack for a data directory; None when another has it.
 
-    The lock ends with the last process that it was handed down to, however that ends.
+    It ends with the last process that was forked with it, however that ends; a program that is executed has it no more.
     """
     descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     for _ in range(LOCK_TRIES):

@@ -1,7 +1,7 @@
 {{/*
 One Deployment. Takes a dict of root, component, args, replicas (null where KEDA decides), keys (of its Secret), env,
-envFromSecret, resources, ports (name -> number), live, ready, port (of the probes), gracePeriod and leaves (seconds, for whom a Service sends
-requests to).
+envFromSecret, resources, ports (name -> number), live, ready, port (of the probes), gracePeriod, and leaves (seconds
+for which a pod that a Service sends requests to goes on taking them).
 */}}
 {{- define "pipewright.deployment" -}}
 apiVersion: apps/v1
