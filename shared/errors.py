@@ -14,6 +14,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from pydantic import ValidationError
+
 from shared.contracts.problems import FieldProblem, Problem
 
 #: Some libraries quote whole statements and messages.
@@ -22,7 +24,16 @@ WORDS_SHOWN = 300
 
 def words_of(error: BaseException) -> str:
     """What somebody else's error says, for logs and people; its kind when it says nothing, as a timeout does."""
-    return str(error).strip()[:WORDS_SHOWN] or type(error).__name__
+    said = findings_of(error) if isinstance(error, ValidationError) else str(error).strip()
+    return said[:WORDS_SHOWN] or type(error).__name__
+
+
+def findings_of(error: ValidationError) -> str:
+    """Each with its place; pydantic's own words would quote what stood there, which is the users' and may be secret."""
+    return "; ".join(
+        f"/{'/'.join(str(part) for part in item['loc'])}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    )
 
 
 class ServiceError(Exception):

@@ -38,7 +38,7 @@ class Leases:
         try:
             running = NodesRunning.model_validate_json(message.data)
         except ValidationError as error:
-            await park(self._jetstream, "node_running", message.subject, str(error), message.data)
+            await park(self._jetstream, "node_running", message.subject, words_of(error), message.data)
             return
         node_type = message.subject.rsplit(".", 1)[1]
         for held in running.attempts:

@@ -15,7 +15,7 @@ from shared.bus.dead_letters import park
 from shared.bus.pull import Pull, delivery_of
 from shared.clock import id_of
 from shared.contracts.runs import RunRequested
-from shared.errors import ServiceError, UnavailableError
+from shared.errors import ServiceError, UnavailableError, words_of
 
 #: Stream requests taken at once.
 REQUESTS = 200
@@ -47,7 +47,7 @@ class RequestLoop:
         try:
             request = RunRequested.model_validate(orjson.loads(message.data))
         except (orjson.JSONDecodeError, ValidationError) as error:
-            await park(self._jetstream, "run_request", message.subject, str(error), message.data)
+            await park(self._jetstream, "run_request", message.subject, words_of(error), message.data)
             await message.ack()
         else:
             delivery = delivery_of(message)

@@ -19,6 +19,7 @@ from shared.bus.pull import delivery_of
 from shared.bus.transfers import TransferError, Transfers
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.storable import INLINE_LIMIT, OUTPUT_LIMIT, fault_of, may_be_unstorable
 
@@ -57,7 +58,7 @@ class ResultReader:
         try:
             finished = NodesFinished.model_validate(orjson.loads(message.data))
         except (orjson.JSONDecodeError, ValidationError) as error:
-            await self.park(message, str(error))
+            await self.park(message, words_of(error))
             yield Part([], 0, True)
             return
         node_type = message.subject.rsplit(".", 1)[1]
@@ -87,7 +88,7 @@ class ResultReader:
         try:
             result = RESULT.validate_python(item)
         except ValidationError as error:
-            await park(self._jetstream, "node_result", subject, str(error), _json_of(item))
+            await park(self._jetstream, "node_result", subject, words_of(error), _json_of(item))
             return None
         run_id = result.run_id
         if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):

@@ -19,6 +19,7 @@ from shared.contracts import subjects
 from shared.contracts.message import JsonObject
 from shared.contracts.nodes import NodeTypeAnnounced
 from shared.contracts.pipelines import NodeTypeView
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
 from shared.storable import fault_of
@@ -65,7 +66,7 @@ class NodeTypes:
                 self._jetstream,
                 "announcement",
                 f"{subjects.NODE_TYPES_BUCKET}/{entry.key}",
-                str(error),
+                words_of(error),
                 entry.value or b"",
             )
             return

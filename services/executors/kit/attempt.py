@@ -24,6 +24,7 @@ from shared.bus.transfers import TransferError, Transfers
 from shared.clock import Clock
 from shared.contracts.message import RunIdText, TransferRef
 from shared.contracts.nodes import NodeInputs, NodeReady
+from shared.errors import findings_of
 from shared.logging import get_logger
 from shared.storable import INLINE_LIMIT
 from shared.templates.config import CompiledConfig, ConfigProblems, compile_cached
@@ -87,7 +88,7 @@ class Attempts:
             except TransferError as error:
                 raise TransientNodeError("inputs_lost", f"The inputs could not be read: {error}") from error
             except ValidationError as error:
-                message = f"The inputs are not what a worker can read: {_findings(error)}."
+                message = f"The inputs are not what a worker can read: {findings_of(error)}."
                 raise PermanentNodeError("unreadable_work", message) from error
         try:
             config = compile_cached(ready.config, self._type.config_schema)
@@ -199,11 +200,4 @@ class Attempts:
 
 
 def _words(error: ValidationError) -> str:
-    return f"The config is not valid after rendering: {_findings(error)}. Correct the template or its input."
-
-
-def _findings(error: ValidationError) -> str:
-    return "; ".join(
-        f"/{'/'.join(str(part) for part in item['loc'])}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    )
+    return f"The config is not valid after rendering: {findings_of(error)}. Correct the template or its input."

@@ -30,6 +30,7 @@ from shared.bus.transfers import GET_LIMIT_S
 from shared.clock import Clock
 from shared.contracts import subjects
 from shared.contracts.nodes import NodeReady
+from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import Tasks, watched
 
@@ -136,7 +137,7 @@ class Worker:
         try:
             ready = NodeReady.model_validate_json(message.data)
         except ValidationError as error:
-            return await self._refuse(message, str(error))
+            return await self._refuse(message, words_of(error))
         if ready.run_id in self._ended_runs:
             return Finished(message, None)
         if is_told:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.runs import RunRequested
 from shared.errors import (
     ConflictError,
     InvalidError,
@@ -68,3 +70,10 @@ def test_that_another_service_is_not_available_is_told_apart():
 )
 def test_an_error_is_told_in_words_of_bounded_length(error: Exception, words: str):
     assert words_of(error) == words
+
+
+def test_findings_are_told_with_their_places_and_without_what_stood_there():
+    with pytest.raises(ValidationError) as refused:
+        RunRequested.model_validate({"input": "my s3cret"})
+
+    assert words_of(refused.value) == "/pipeline: Field required; /input: Input should be a valid dictionary"
