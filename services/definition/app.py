@@ -42,8 +42,8 @@ async def defining(bus: Bus, pool: Pool) -> AsyncIterator[None]:
     async with Tasks([watch.run()]):
         drafts = Drafts(pool, node_types)
         pipelines, graphs = PipelineHandlers(drafts, SystemClock()), GraphHandlers(drafts)
-        for handlers in (pipelines, graphs, PatchHandlers(pipelines, graphs), VersionHandlers(drafts)):
-            await rpc.serve(handlers.endpoints(), queue="definition")
+        patches, versions = PatchHandlers(pipelines, graphs), VersionHandlers(drafts)
+        endpoints = pipelines.endpoints() | graphs.endpoints() | patches.endpoints() | versions.endpoints()
+        await rpc.serve(endpoints, queue="definition")
         yield
-        await rpc.stop()
         await rpc.drain()

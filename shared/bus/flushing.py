@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -36,10 +36,10 @@ def _forget_error(flushing: asyncio.Future[None]) -> None:
         flushing.exception()
 
 
-async def unsubscribe(client: Client, subscriptions: Iterable[Subscription]) -> None:
+async def unsubscribe(client: Client, subscriptions: Sequence[Subscription]) -> None:
     """Take no more; what was delivered by then is still handed over. On a bad connection the rest is left to the
     server."""
-    if not client.is_connected:
+    if not subscriptions or not client.is_connected:
         return
     drains = (one.drain() for one in subscriptions)  # type: ignore[no-untyped-call]  # nats-py names no types here
     # As above, it is not cancelled.

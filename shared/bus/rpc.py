@@ -116,7 +116,8 @@ class Rpc:
         self._subscriptions.clear()
 
     async def drain(self) -> None:
-        """Wait for the answers that are being made."""
+        """Stop, and wait for the answers that are being made."""
+        await self.stop()
         if tasks := set[asyncio.Task[None]]().union(*self._running.values()):
             await asyncio.wait(tasks, timeout=10)
 
