@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
-from shared.contracts.problems import FieldProblem, Problem
+from shared.contracts.problems import FieldProblem, Problem, pointer_to
 
 #: Some libraries quote whole statements and messages.
 WORDS_SHOWN = 300
@@ -31,7 +31,7 @@ def words_of(error: BaseException) -> str:
 def findings_of(error: ValidationError) -> str:
     """Each with its place; pydantic's own words would quote what stood there, which is the users' and may be secret."""
     return "; ".join(
-        f"/{'/'.join(str(part) for part in item['loc'])}: {item['msg']}"
+        f"{pointer_to(item['loc']) or '/'}: {item['msg']}"
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     )
 
