@@ -22,8 +22,18 @@ class Server(uvicorn.Server):
     """Serves one application; `options` are uvicorn's own."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, **options: Any) -> None:
-        options |= {"access_log": False, "log_config": None, "lifespan": "off", "http": PatientProtocol}
-        super().__init__(uvicorn.Config(app, host=host, port=port, **options))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                http=PatientProtocol,
+                access_log=False,
+                log_config=None,
+                lifespan="off",
+                **options,
+            )
+        )
         self._listens = asyncio.Event()
         self._told = asyncio.Event()
 
