@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from nats.aio.client import Client
 
 from shared.bus.transfers import Transfers
+from shared.clock import new_id
 from shared.contracts import subjects
 from tests.eventually import eventually
 from tests.integration.steps import Hands, stepping
@@ -99,6 +101,19 @@ async def test_work_of_an_ended_run_is_dropped_without_a_result(hands: Hands) ->
     await eventually(hands.is_done, "the later work to be dropped")
 
     assert hands.steps.begun == ["held"]
+    assert hands.results == {}
+
+
+async def test_work_whose_run_ends_at_any_moment_frees_its_slot(hands: Hands) -> None:
+    for number in range(2000):
+        ready = hands.ready(f"n{number}", {"do": "wait"}) | {"run_id": str(new_id())}
+        await hands.client.publish(subjects.node_ready("steps"), orjson.dumps(ready))
+        # A little later each time, in turns of the loop: from before the worker has it to after it has begun.
+        for _ in range(number % 60):
+            await asyncio.sleep(0)
+        await hands.client.publish(f"$KV.{subjects.ENDED_RUNS_BUCKET}.{ready['run_id']}", b"cancelled")
+
+    await eventually(hands.is_done, "the work to be dropped", timeout_s=20)
     assert hands.results == {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from logging import DEBUG
 from typing import Any
 
@@ -175,6 +176,12 @@ class Worker:
         held = Held(message, ready, self._clock.now(), asyncio.get_running_loop().time() + most_s)
         self._beats.add(held)
         held.task = asyncio.create_task(self._work(held))
+        held.task.add_done_callback(partial(self._end_unbegun, held))
+
+    def _end_unbegun(self, held: Held, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step does not run a line of what it was made for."""
+        if task.cancelled() and held.ready.run_id in self._ended_runs:
+            self._finish(held, None)
 
     async def _work(self, held: Held) -> None:
         body: bytes | None = None
