@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from shared.bus.flushing import unsubscribe
+from shared.bus.flushing import flush, unsubscribe
 from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import watched
@@ -28,8 +28,9 @@ log = get_logger(__name__)
 
 #: How long the server keeps a request; it is renewed afterwards.
 REQUEST_EXPIRES_S = 30.0
-#: The server says that it is alive this often; twice as much silence means that the request is lost.
-HEARTBEAT_S = 5.0
+#: The server says that it is alive this often; twice as much silence means that the request is lost, as it is when
+#: the leader of a consumer is killed.
+HEARTBEAT_S = 2.0
 #: A consumer that does not answer for so long is told of, by whoever is asked whether this process is ready.
 MISSING_S = 5.0
 #: What a consumer that is there says: a message, a heartbeat, that a request is over, that there is nothing.
@@ -204,7 +205,9 @@ class Pull:
         if status in ("408", "404"):
             await self._top_up()
         else:
-            log.warning("consumer did not answer", consumer=self._where, reason=headers.get("Description", status))
+            # nats-py reads a line of its own into the description where there is none.
+            reason = headers.get("Description", "").partition("\n")[0] or status
+            log.warning("consumer did not answer", consumer=self._where, reason=reason)
             self._requested = 0
             asyncio.get_running_loop().call_later(MISSING_DELAY_S, self._ask_again)
 
@@ -221,11 +224,21 @@ class Pull:
         await self._top_up()
 
     async def _renew(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(HEARTBEAT_S / 2)
-            if self._requested and loop.time() - self._last_sign > 2 * HEARTBEAT_S:
-                self._last_sign = loop.time()
-                await self.reset()
-            elif not self._requested:
+            if not self._requested:
                 await self._top_up()
+            elif self._is_silent() and await self._has_read_all() and self._is_silent():
+                self._last_sign = asyncio.get_running_loop().time()
+                await self.reset()
+
+    def _is_silent(self) -> bool:
+        return asyncio.get_running_loop().time() - self._last_sign > 2 * HEARTBEAT_S
+
+    async def _has_read_all(self) -> bool:
+        """What NATS had sent may not be read yet, by a process that was busy or frozen."""
+        try:
+            await flush(self._client)
+        except nats.errors.Error:
+            return False
+        return True
