@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-PORT ?= 8080
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
@@ -25,8 +24,8 @@ $(READY): requirements.lock pyproject.toml
 install: $(READY) ## Install into .venv, from the lock file
 
 .PHONY: up
-up: $(READY) ## Start NATS, Postgres and every service; run an example; print the address (PORT=8080)
-	@$(BIN)/pipewright up --port $(PORT)
+up: $(READY) ## Start NATS, Postgres and every service; run an example; print the address (PORT=8080, or PIPEWRIGHT_PORT)
+	@$(BIN)/pipewright up $(if $(PORT),--port $(PORT))
 
 .PHONY: down
 down: $(READY) ## Stop what `make up` started; the data stays
