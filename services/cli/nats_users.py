@@ -160,7 +160,7 @@ def _coordinator() -> list[str]:
         *(f"{API}.CONSUMER.DURABLE.CREATE.{stream}.{durable}" for stream, durable in durables),
         *(f"{API}.STREAM.MSG.GET.{stream}" for stream in (subjects.NODE_WORK, subjects.NODE_RESULTS)),
         f"{API}.CONSUMER.INFO.{subjects.NODE_WORK}.*",
-        *_watch(_NODE_TYPES),
+        f"{API}.DIRECT.GET.{_NODE_TYPES}",
         f"{API}.STREAM.INFO.{_ENDED_RUNS}",
         f"{API}.STREAM.INFO.{subjects.RUN_REQUESTS}",
         SERVERS,

@@ -65,7 +65,7 @@ async def coordinating(bus: Bus, pool: Pool, settings: CoordinatorSettings) -> A
     client, jetstream = bus.client, bus.client.jetstream(timeout=5)
     transfers, tokens = Transfers(jetstream), Tokens(settings.secret.get_secret_value())
     rpc, publisher = Rpc(client, transfers), Publisher(client)
-    windows, ended_runs = Windows(jetstream, settings.window_fast), EndedRuns(client, pool)
+    windows, ended_runs = Windows(client, settings.window_fast), EndedRuns(client, pool)
     versions, dispatcher = Versions(rpc), Dispatcher(client, publisher, transfers, tokens)
     settler = Settler(pool, versions, dispatcher, windows, ended_runs, Random())
     starter = Starter(pool, rpc, versions, settler.memory, dispatcher, windows)

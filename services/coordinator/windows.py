@@ -7,11 +7,10 @@ from collections import defaultdict
 from contextlib import suppress
 
 import nats.errors
-import nats.js.errors
 import orjson
-from nats.js import JetStreamContext
-from nats.js.kv import KeyValue
+from nats.aio.client import Client
 
+from shared.bus.direct import read_stream
 from shared.contracts import subjects
 from shared.errors import words_of
 from shared.logging import get_logger
@@ -26,8 +25,6 @@ ROUNDS = 2
 READ_AGAIN_S = 5.0
 #: A type that no worker announces is looked for no more often.
 SHORTEST_WAIT_S = 0.25
-#: nats-py leaves a watcher's consumer on the server, which forgets it after so long.
-FORGET_S = 5.0
 
 
 class Windows:
@@ -36,8 +33,8 @@ class Windows:
     A wrong one costs time, never correctness.
     """
 
-    def __init__(self, jetstream: JetStreamContext, fast: int) -> None:
-        self._jetstream = jetstream
+    def __init__(self, client: Client, fast: int) -> None:
+        self._client = client
         self._fast = fast
         self._sizes: dict[str, int] = {}
         #: Set when a type is asked for that was not there when the bucket was read.
@@ -58,17 +55,16 @@ class Windows:
         while True:
             try:
                 await self.read()
-            except (nats.js.errors.Error, nats.errors.Error, TimeoutError) as error:
+            except (nats.errors.Error, TimeoutError) as error:
                 log.warning("could not read the node types", error=words_of(error))
             await asyncio.sleep(SHORTEST_WAIT_S)
             await is_set_within(self._is_missing, READ_AGAIN_S)
             self._is_missing.clear()
 
     async def read(self) -> None:
-        bucket = await self._jetstream.key_value(subjects.NODE_TYPES_BUCKET)
         slots: dict[str, int] = defaultdict(int)
         fast: set[str] = set()
-        for node_type, count, is_fast in await self._announcements(bucket):
+        for node_type, count, is_fast in await self._announcements():
             slots[node_type] += count
             if is_fast:
                 fast.add(node_type)
@@ -77,17 +73,12 @@ class Windows:
             for kind, count in slots.items()
         }
 
-    async def _announcements(self, bucket: KeyValue) -> list[tuple[str, int, bool]]:
+    async def _announcements(self) -> list[tuple[str, int, bool]]:
         """Type, slots and speed of every worker; what cannot be read is the definition service's to park."""
         found = []
-        watcher = await bucket.watchall(ignore_deletes=True, inactive_threshold=FORGET_S)
-        try:
-            async for entry in watcher:
-                if entry is None:
-                    break
-                with suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-                    value = orjson.loads(entry.value)
-                    found.append((str(value["node_type"]), int(value["slots"]), bool(value.get("is_fast"))))
-        finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py names no types here
+        async for message in read_stream(self._client, subjects.NODE_TYPES_STREAM, subjects.ALL_ANNOUNCEMENTS):
+            # One that was taken back is empty.
+            with suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                value = orjson.loads(message.data)
+                found.append((str(value["node_type"]), int(value["slots"]), bool(value.get("is_fast"))))
         return found

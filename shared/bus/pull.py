@@ -225,7 +225,7 @@ class Pull:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S / 2)
+            await asyncio.sleep(HEARTBEAT_S)
             if not self._requested:
                 await self._top_up()
             elif self._is_silent() and await self._has_read_all() and self._is_silent():

@@ -99,6 +99,8 @@ ALL_NODE_RESULTS = f"{PREFIX}.node.result.*"
 ALL_NODE_RUNNING = f"{PREFIX}.node.running.*"
 ALL_RUN_EVENTS = f"{PREFIX}.run.event.*"
 ALL_DEAD_LETTERS = f"{PREFIX}.dead.*"
+#: Executors -> definition service and coordinators, in the bucket `node_types`: the type, then the worker.
+ALL_ANNOUNCEMENTS = f"$KV.{NODE_TYPES_BUCKET}.*.*"
 #: Coordinator -> executors, in the bucket `ended_runs`: the last part is the run's id.
 ALL_ENDED_RUNS = f"$KV.{ENDED_RUNS_BUCKET}.*"
 #: NATS -> coordinator: that bucket was made, and is empty.
