@@ -20,9 +20,9 @@ log = get_logger(__name__)
 NATS = "NATS"
 POSTGRES = "Postgres"
 #: How often each part is asked.
-ASK_EVERY_S = 1.5
+ASK_EVERY_S = 2.5
 #: A part that has not answered for so long is away.
-SILENT_S = 4.0
+SILENT_S = 5.0
 
 Ask = Callable[[], Awaitable[None]]
 #: Called with the name of a part from which something was heard.

@@ -36,7 +36,7 @@ log = get_logger(__name__)
 
 #: A run without anything in flight for so long is repaired; far longer than any batch takes.
 SILENT_S = 15.0
-#: Of these it is told how many there are, this often.
+#: How often it is counted what is not finished, and swept though everything is.
 COUNT_EVERY_S = 15.0
 #: What a sweep may end by, and the next one may not.
 PASSING = (psycopg.Error, nats.errors.Error, ServiceError, TimeoutError)
@@ -75,7 +75,8 @@ class Reconciler:
         """Sweep for ever; an error is told and the next sweep tries again."""
         while True:
             try:
-                await self.sweep()
+                if self._is_count_due() or await self._is_anything_unfinished():
+                    await self.sweep()
             except PASSING as error:
                 SWEEPS_FAILED.inc()
                 log.warning("a sweep failed", error=words_of(error))
@@ -96,8 +97,9 @@ class Reconciler:
             await self._sleep_until(wait_s)
 
     async def _sleep_until(self, wait_s: float | None) -> None:
-        """Until the next retry known to Postgres or to this process is due; other processes' within a second."""
-        limit_s = min(wait_s if wait_s is not None else 1.0, 1.0)
+        """Until the next retry known to Postgres or to this process is due; those that others put off meanwhile are
+        theirs, or found as a sweep would."""
+        limit_s = min(wait_s if wait_s is not None else self._sweep_s, self._sweep_s)
         retries = self._settler.retry_scheduled
         if await is_set_within(retries, max(SHORTEST_WAIT_S, limit_s)):
             retries.clear()
@@ -113,12 +115,18 @@ class Reconciler:
         await self._repair_silent()
         await self._count_unfinished()
 
+    async def _is_anything_unfinished(self) -> bool:
+        async with self._pool.connection() as connection:
+            return await store.is_anything_unfinished(connection)
+
+    def _is_count_due(self) -> bool:
+        return asyncio.get_running_loop().time() - self._counted_at > COUNT_EVERY_S
+
     async def _count_unfinished(self) -> None:
         """Now and then, since it reads all of them."""
-        now = asyncio.get_running_loop().time()
-        if now - self._counted_at < COUNT_EVERY_S:
+        if not self._is_count_due():
             return
-        self._counted_at = now
+        self._counted_at = asyncio.get_running_loop().time()
         async with self._pool.connection() as connection:
             counts = await store.count_unfinished(connection)
         for status in UNFINISHED:

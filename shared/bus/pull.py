@@ -30,7 +30,7 @@ log = get_logger(__name__)
 REQUEST_EXPIRES_S = 30.0
 #: The server says that it is alive this often; twice as much silence means that the request is lost, as it is when
 #: the leader of a consumer is killed.
-HEARTBEAT_S = 2.0
+HEARTBEAT_S = 3.0
 #: A consumer that does not answer for so long is told of, by whoever is asked whether this process is ready.
 MISSING_S = 5.0
 #: What a consumer that is there says: a message, a heartbeat, that a request is over, that there is nothing.

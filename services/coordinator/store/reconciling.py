@@ -19,6 +19,15 @@ async def extend_leases(connection: Connection, beats: list[dict[str, Any]], lea
     await execute(connection, "extend_leases", as_json(beats), lease_s)
 
 
+async def is_anything_unfinished(connection: Connection) -> bool:
+    """False when there is no run that has not ended."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM runs.pipeline_runs WHERE finished_at IS NULL) AS is_there"
+    )
+    [row] = await cursor.fetchall()
+    return bool(row["is_there"])
+
+
 async def load_expired(connection: Connection) -> list[dict[str, Any]]:
     """Attempts whose lease is over."""
     cursor = await connection.execute(
