@@ -19,7 +19,7 @@ from services.cli.local.nats_server import MissingServerError
 from services.cli.local.postgres_server import PostgresStartError
 from services.cli.local.state import (
     LocalState,
-    choose_port,
+    choose_ports,
     is_free,
     load_state,
     save_state,
@@ -73,11 +73,9 @@ def _check_settings(options: Options) -> None:
 
 def _prepare(options: Options) -> LocalState:
     state = load_state(options.data_dir)
-    ports = {
-        name: choose_port(getattr(state, name))
-        for name in ("nats_port", "postgres_port", "demo_model_port", "demo_api_port")
-    }
-    state = state.model_copy(update=ports)
+    names = ("nats_port", "postgres_port", "demo_model_port", "demo_api_port")
+    ports = choose_ports(getattr(state, name) for name in names)
+    state = state.model_copy(update=dict(zip(names, ports, strict=True)))
     if key := os.environ.get("PIPEWRIGHT_API_KEY"):
         state = state.model_copy(update={"api_key": key})
     save_state(options.data_dir, state)

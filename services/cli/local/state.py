@@ -7,6 +7,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +112,22 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def choose_port(wanted: int) -> int:
-    """The wanted port when it is free, else any."""
-    if wanted and is_free(wanted):
-        return wanted
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def choose_ports(wanted: Iterable[int]) -> list[int]:
+    """Each wanted port when it is free, else any; none twice."""
+    chosen: list[int] = []
+    with ExitStack() as held:
+        for port in wanted:
+            is_kept = port and port not in chosen and is_free(port)
+            chosen.append(port if is_kept else _any_port(held))
+    return chosen
+
+
+def _any_port(held: ExitStack) -> int:
+    """It is given to nobody else while it is held."""
+    probe = held.enter_context(socket.socket())
+    probe.bind(("127.0.0.1", 0))
+    port: int = probe.getsockname()[1]
+    return port
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
