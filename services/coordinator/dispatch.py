@@ -39,6 +39,8 @@ PART_BYTES = 16 * 1024 * 1024
 #: The most changes that one event names; more are read from the run.
 CHANGES_IN_EVENT = 1000
 
+_NONE: Mapping[RunId, orjson.Fragment] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -132,15 +134,17 @@ class Dispatcher:
         event = RunEvent(run_id=UUID(run_id), pipeline_id=pipeline_id, seq=1, status=RunStatus.FAILED, error=error)
         await self._send("failed", run_id, 1, event.model_dump_json().encode())
 
-    async def announce_changes(self, decision: Decision) -> None:
-        """One event a run: best effort, because readers read the run again when one is missing."""
+    async def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment] = _NONE) -> None:
+        """One event a run: best effort, because readers read the run again when one is missing. Those of `shown`
+        bring their run along."""
         changes: dict[RunId, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
         for (run_id, _), change in decision.changes.items():
             if change.node.status is not change.left and len(changes[run_id]) < CHANGES_IN_EVENT:
                 changes[run_id].append(_change(change.node, _error_of(change)))
         for run_id, run in decision.runs.items():
             end = decision.ended.get(run_id)
-            await self._event(EVENT_KINDS[run.status], run, changes[run_id], end.error if end else None)
+            error = end.error if end else None
+            await self._event(EVENT_KINDS[run.status], run, changes[run_id], error, shown.get(run_id))
 
     async def _event(
         self,
@@ -148,9 +152,10 @@ class Dispatcher:
         run: RunState,
         changes: list[dict[str, Any]],
         error: dict[str, Any] | None = None,
+        shown: orjson.Fragment | None = None,
     ) -> None:
         count = len(run.graph.nodes)
-        event = {
+        event: dict[str, Any] = {
             "run_id": run.id,
             "pipeline_id": run.graph.pipeline_id,
             "seq": run.seq,
@@ -160,6 +165,8 @@ class Dispatcher:
             "finished_count": count - run.unfinished,
             "error": error,
         }
+        if shown is not None:
+            event["run"] = shown
         await self._send(kind, run.id, run.seq, orjson.dumps(event))
 
     async def _send(self, kind: subjects.RunEventKind, run_id: RunId, seq: int, body: bytes) -> None:

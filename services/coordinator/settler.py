@@ -13,6 +13,7 @@ import orjson
 import psycopg
 from psycopg import errors as postgres_errors
 
+from services.coordinator.awaited import awaited_ends, shown_ends
 from services.coordinator.decision import Decision, NodeRef
 from services.coordinator.dispatch import Dispatch, Dispatcher
 from services.coordinator.ended_runs import EndedRuns
@@ -57,6 +58,8 @@ class Stored:
     facts: Mapping[RunId, RunFacts]
     known: dict[NodeRef, Ended]
     read: list[dict[str, Any]]
+    #: Runs that ended and are awaited, as JSON.
+    shown: Mapping[RunId, orjson.Fragment]
 
 
 class Settler:
@@ -186,8 +189,9 @@ class Settler:
         sent = [*(Dispatch(run.id, node) for run, node in (*decision.released, *decision.repeated)), *again]
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)
-        read = await save(connection, decision, wanted, begins=begins, commits=commits)
-        return Stored(decision, sent, facts, known, read)
+        awaited = awaited_ends(decision, facts, known)
+        read, runs = await save(connection, decision, wanted, awaited, begins=begins, commits=commits)
+        return Stored(decision, sent, facts, known, read, shown_ends(runs, facts, known))
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
@@ -198,7 +202,7 @@ class Settler:
         decision = stored.decision
         is_published = await self._send(stored)
         if decision.runs:
-            await self._dispatcher.announce_changes(decision)
+            await self._dispatcher.announce_changes(decision, stored.shown)
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())

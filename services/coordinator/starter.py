@@ -136,7 +136,8 @@ class Starter:
         for run_id, request in made.items():
             run, began = runs.get(run_id), inserted[run_id]
             if run is not None and began is not None:
-                facts = RunFacts(run.graph, request.request.input, began, request.traceparent)
+                asked = request.request
+                facts = RunFacts(run.graph, asked.input, began, request.traceparent, asked.is_awaited)
                 self._versions.remember(run.id, facts)
                 self._memory.begin(run)
                 started[run.id] = (run, facts)

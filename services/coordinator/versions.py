@@ -38,6 +38,8 @@ class RunFacts:
     input: dict[str, Any]
     started_at: datetime
     traceparent: str | None = None
+    #: Known to the process alone that started it.
+    is_awaited: bool = False
 
 
 class Versions:

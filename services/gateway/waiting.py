@@ -26,15 +26,16 @@ class Endings:
     def __init__(self, client: Client, rpc: Rpc) -> None:
         self._client = client
         self._rpc = rpc
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: dict[str, set[Expected]] = defaultdict(set)
 
     async def start(self) -> None:
         for kind in KINDS:
             await self._client.subscribe(subjects.run_event(kind), cb=self._on_event)
 
     async def _on_event(self, message: Msg) -> None:
-        for ended in self._waiting.get(orjson.loads(message.data)["run_id"], ()):
-            ended.set()
+        event = orjson.loads(message.data)
+        for expected in self._waiting.get(event["run_id"], ()):
+            expected.hear(event.get("run"))
 
     def expect(self, run_id: str) -> Expected:
         """To be entered before the run is started, so that its end cannot be missed."""
@@ -44,20 +45,26 @@ class Endings:
 class Expected:
     """Somebody waits for this run."""
 
-    def __init__(self, rpc: Rpc, run_id: str, waiting: dict[str, set[asyncio.Event]]) -> None:
+    def __init__(self, rpc: Rpc, run_id: str, waiting: dict[str, set[Expected]]) -> None:
         self._rpc = rpc
         self._run_id = run_id
         self._waiting = waiting
         self._ended = asyncio.Event()
+        self._told: dict[str, Any] | None = None
 
     def __enter__(self) -> Expected:
-        self._waiting[self._run_id].add(self._ended)
+        self._waiting[self._run_id].add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._waiting[self._run_id].discard(self._ended)
+        self._waiting[self._run_id].discard(self)
         if not self._waiting[self._run_id]:
             del self._waiting[self._run_id]
+
+    def hear(self, run: dict[str, Any] | None) -> None:
+        """It has ended; `run` is it, when the event brought it along."""
+        self._told = run
+        self._ended.set()
 
     async def wait(self, timeout_s: float) -> dict[str, Any] | None:
         """The run when it has ended in time, else None."""
@@ -66,7 +73,7 @@ class Expected:
         while (left_s := deadline - loop.time()) > 0:
             await is_set_within(self._ended, min(left_s, SILENCE_S))
             self._ended.clear()
-            run = await self._read()
+            run = self._told or await self._read()
             if run is not None and RunStatus(run["status"]).is_final:
                 return run
         return None

@@ -26,6 +26,8 @@ class RunRequested(Message):
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=255)
     #: True: the run waits as `pending` until `runs.release`.
     hold: bool = False
+    #: True: somebody waits for its end, so that the event of it brings the run if it can.
+    is_awaited: bool = False
     traceparent: str | None = None
 
 
@@ -51,22 +53,6 @@ class NodeChange(BaseModel):
 
 #: Whoever follows a run reads it again after so much silence, in case an event was lost.
 SILENCE_S = 5.0
-
-
-class RunEvent(Message):
-    """One step of a run. `seq` rises by one a step; on a gap read the run again."""
-
-    name: ClassVar[str] = "run.event"
-
-    run_id: UUID
-    pipeline_id: UUID | None = None
-    seq: int
-    status: RunStatus
-    changes: list[NodeChange] = Field(default_factory=list)
-    #: Nodes of the run, and those in a final state: progress without another read.
-    node_count: int = 0
-    finished_count: int = 0
-    error: NodeProblem | None = None
 
 
 class RunGet(Message):
@@ -246,6 +232,24 @@ class Run(BaseModel):
     seq: int = 0
     #: Present when asked for.
     node_results: list[NodeResultView] | None = None
+
+
+class RunEvent(Message):
+    """One step of a run. `seq` rises by one a step; on a gap read the run again."""
+
+    name: ClassVar[str] = "run.event"
+
+    run_id: UUID
+    pipeline_id: UUID | None = None
+    seq: int
+    status: RunStatus
+    changes: list[NodeChange] = Field(default_factory=list)
+    #: Nodes of the run, and those in a final state: progress without another read.
+    node_count: int = 0
+    finished_count: int = 0
+    error: NodeProblem | None = None
+    #: The run as it ended, when its request said that it is awaited, and it is small and at hand.
+    run: Run | None = None
 
 
 class NodeResultPage(BaseModel):

@@ -91,6 +91,18 @@ async def test_without_include_there_are_no_node_results(api: httpx.AsyncClient)
     assert "node_results" not in run
 
 
+async def test_a_run_that_was_waited_for_is_what_reading_it_gives(api: httpx.AsyncClient) -> None:
+    leaves = [text("first", "{{ input.word }}"), text("second", "{{ input.word | upcase }}")]
+    await api.post("/pipelines", json=pipeline("waited-for", leaves, []))
+    await api.post("/pipelines/waited-for/publish")
+
+    for slug, run_input in (("greeting", {"name": "Ada"}), ("waited-for", {}), ("waited-for", {"word": "tea"})):
+        ended = await api.post(f"/pipelines/{slug}/execute?wait=10", json={"input": run_input})
+
+        assert ended.status_code == 200
+        assert ended.json() == (await api.get(f"/pipeline_runs/{ended.json()['id']}")).json()
+
+
 async def test_same_run_id_is_the_same_run(api: httpx.AsyncClient) -> None:
     body = {"input": {"name": "Ada"}, "run_id": str(new_id())}
 

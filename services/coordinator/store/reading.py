@@ -27,7 +27,7 @@ STATUS_IS = {
 
 
 async def load_run(connection: Connection, run_id: UUID) -> dict[str, Any] | None:
-    rows = await execute(connection, "read_run", run_id)
+    rows = await execute(connection, "read_runs", [run_id])
     return rows[0] if rows else None
 
 
@@ -35,7 +35,7 @@ async def load_ended_run(
     connection: Connection, run_id: UUID, leaves: Sequence[str]
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """A run that never changes any more, and its leaves, in one round trip."""
-    calls = [Call("read_run", (run_id,)), Call("read_nodes", (run_id, list(leaves)))]
+    calls = [Call("read_runs", ([run_id],)), Call("read_nodes", (run_id, list(leaves)))]
     runs, nodes = await execute_together(connection, calls)
     return (runs[0] if runs else None), nodes
 
@@ -44,7 +44,7 @@ async def load_whole_run(
     connection: Connection, run_id: UUID
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]] | None:
     """A run, its nodes and their attempts as they were at one moment."""
-    calls = [Call("read_run", (run_id,)), Call("read_nodes", (run_id, None)), Call("read_attempts", (run_id, None))]
+    calls = [Call("read_runs", ([run_id],)), Call("read_nodes", (run_id, None)), Call("read_attempts", (run_id, None))]
     runs, nodes, attempts = await execute_together(connection, calls, begins=BEGIN_READING, commits=True)
     return (runs[0], nodes, attempts) if runs else None
 

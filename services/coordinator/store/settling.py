@@ -74,12 +74,13 @@ async def save(
     connection: Connection,
     decision: Decision,
     wanted: Iterable[NodeRef],
+    awaited: Sequence[RunId] = (),
     *,
     begins: str = "",
     commits: bool = False,
-) -> Rows:
+) -> tuple[Rows, Rows]:
     """Write the decision, and read how the nodes wanted ended and what they gave, as far as that is not too large at
-    once.
+    once; then the runs that are awaited, as they are now.
 
     Every change names the state that it leaves: a row in another one ends the transaction as a serialization failure.
     `begins` is what opens the transaction and has the runs locked first, when they are not; `commits` ends it.
@@ -90,12 +91,15 @@ async def save(
     references = list(wanted)
     if references:
         calls.append(_loading(references, OUTPUTS_AT_ONCE))
+    if awaited:
+        calls.append(Call("read_runs", (id_array(awaited),)))
     if not calls and not commits:
-        return []
+        return [], []
     if begins:
         calls.insert(0, Call("hold_runs", (_in_order(decision.runs),)))
     found = await execute_together(connection, calls, begins=begins, commits=commits)
-    return found[-1] if references else []
+    runs = found.pop() if awaited else []
+    return (found[-1] if references else []), runs
 
 
 async def load_outputs(connection: Connection, wanted: Iterable[NodeRef], most_bytes: int) -> Rows:

@@ -29,7 +29,7 @@ STATEMENTS = {
     "load_outputs": "json, bigint",
     "insert_runs": "json, json",
     "extend_leases": "json, double precision",
-    "read_run": "uuid",
+    "read_runs": "uuid[]",
     "read_nodes": "uuid, text[]",
     "read_attempts": "uuid, text[]",
 }

@@ -80,6 +80,7 @@ async def execute_pipeline(
         run_id=body.run_id or new_id(),
         idempotency_key=idempotency_key or body.idempotency_key,
         hold=body.hold,
+        is_awaited=bool(wait),
         traceparent=current_traceparent() or valid_traceparent(traceparent),
     )
     with wired.endings.expect(str(wanted.run_id)) as expected:

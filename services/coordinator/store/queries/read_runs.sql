@@ -5,4 +5,6 @@ SELECT id, pipeline_id, pipeline_slug, version_id, status::text AS status, input
        (SELECT max(node_index) + 1
           FROM runs.version_nodes
          WHERE version_nodes.version_id = pipeline_runs.version_id) AS node_count
-  FROM runs.pipeline_runs WHERE id = $1
+  FROM runs.pipeline_runs
+ -- A subquery, since Postgres would plan anew for every array that it is given.
+ WHERE id = ANY(ARRAY(SELECT unnest($1)))
