@@ -197,12 +197,12 @@ class Settler:
         """Publish what was committed; False when some of it was not acknowledged."""
         count(stored.decision, stored.facts)
         tell_ends(stored.decision, stored.facts)
-        if stored.decision.ended:
-            self.run_ended.set()
         decision = stored.decision
         is_published = await self._send(stored)
         if decision.runs:
             await self._dispatcher.announce_changes(decision, stored.shown)
+        if decision.ended:
+            self.run_ended.set()
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())

@@ -13,10 +13,11 @@ from services.coordinator.results import ResultReader
 from services.coordinator.settler import Settler, Stored
 from services.coordinator.state import Outcome
 from services.coordinator.webhooks import Webhooks
+from shared.bus.late_acks import LateAcks
 from shared.bus.pull import Pull
 from shared.contracts import subjects
 from shared.logging import get_logger
-from shared.tasks import logged, watched
+from shared.tasks import end, logged, watched
 
 log = get_logger(__name__)
 
@@ -76,10 +77,11 @@ class SettlingLoop:
         self._is_taken = asyncio.Event()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._announcing: set[asyncio.Task[None]] = set()
+        self._acks = LateAcks()
 
     async def run(self) -> None:
-        """Until the pull is stopped; then all that was taken has been announced."""
-        reading = watched(self._read())
+        """Until the pull is stopped; then all that was taken has been announced and acknowledged."""
+        reading, acknowledging = watched(self._read()), watched(self._acks.run())
         while batch := await self._next():
             outcomes = [outcome for read in batch for outcome in read.outcomes]
             stored = await self._settler.settle(outcomes) if outcomes else []
@@ -92,6 +94,8 @@ class SettlingLoop:
         await reading
         if self._announcing:
             await asyncio.wait(self._announcing)
+        await end([acknowledging])
+        await self._acks.send()
 
     async def _read(self) -> None:
         while messages := await self._pull.take(MESSAGES):
@@ -151,9 +155,7 @@ class SettlingLoop:
         finally:
             self._room.release()
             ended = [read.taken for read in batch if read.taken.end_part(is_announced)]
-            for taken in ended:
-                if taken.is_announced:
-                    await taken.message.ack()
+            self._acks.put(taken.message for taken in ended if taken.is_announced)
             await self._pull.release([taken.message for taken in ended])
 
 

@@ -21,6 +21,7 @@ from shared.bus import rpc as rpc_module
 from shared.bus.address import read_address
 from shared.bus.connection import Bus
 from shared.bus.flushing import flush
+from shared.bus.late_acks import LateAcks
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull, delivery_of
 from shared.bus.rpc import TRANSFER_HEADER, Endpoint, PlainReply, Rpc
@@ -32,6 +33,7 @@ from shared.contracts.message import TransferRef
 from shared.contracts.pipelines import PipelineGet
 from shared.contracts.runs import RunGet, RunRequested, RunStarted
 from shared.errors import NotFoundError, ProblemError, UnavailableError
+from shared.tasks import end, watched
 from shared.watchdog import EXIT_STATUS
 from tests.eventually import eventually
 from tests.faults.proxy import proxying
@@ -91,6 +93,35 @@ async def test_drained_is_told_of_what_waits_and_of_what_is_worked_on(client: Cl
     await message.ack_sync()
 
     assert await pull.is_drained()
+
+
+async def test_what_is_acknowledged_late_leaves_its_stream(client: Client, pull: Pull) -> None:
+    acks = LateAcks()
+    acknowledging = watched(acks.run())
+    for _ in range(3):
+        await send(client, 1)
+        acks.put(await pull.take(1))
+
+    async def is_empty() -> bool:
+        return (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 0
+
+    await eventually(is_empty, "an empty stream")
+    await end([acknowledging])
+
+
+async def test_what_would_be_acknowledged_late_is_so_at_once_by_who_ends(client: Client, pull: Pull) -> None:
+    acks = LateAcks()
+    await send(client, 2)
+    messages = await pull.take(2)
+    while len(messages) < 2:
+        messages += await pull.take(2)
+    acks.put(messages)
+
+    await acks.send()
+
+    await flush(client)
+    info = await client.jetstream().consumer_info(subjects.NODE_WORK, "step")
+    assert info.num_ack_pending == 0
 
 
 async def test_pull_goes_on_when_its_consumer_was_deleted_and_made_anew(client: Client, pull: Pull) -> None:

@@ -1,4 +1,5 @@
-"""Sends what is finished at once, in one message for all that finished meanwhile, and then acknowledges the work."""
+"""Sends what is finished at once, in one message for all that finished meanwhile, and then acknowledges the work: what
+is fast a moment later."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from nats.aio.msg import Msg
 from services.executors.kit.beats import Held
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.kit.outcomes import failed
+from shared.bus.late_acks import LateAcks
 from shared.bus.publish import Outgoing, Publisher
 from shared.bus.pull import Pull
 from shared.bus.transfers import MESSAGE_LIMIT
@@ -54,6 +56,8 @@ class ResultPublisher:
         self._arrived = asyncio.Event()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._sending: set[asyncio.Task[None]] = set()
+        #: Of work that may be done again without harm: it had no effect but its result.
+        self.late_acks = LateAcks()
 
     def put(self, finished: Sequence[Finished]) -> None:
         self._waiting += finished
@@ -74,6 +78,7 @@ class ResultPublisher:
         """Wait until all results are kept and all work is acknowledged."""
         while self._waiting or self._sending:
             await asyncio.wait(self._sending or {asyncio.create_task(asyncio.sleep(0))})
+        await self.late_acks.send()
 
     def _take(self) -> list[Finished]:
         """As many as fit into one message."""
@@ -93,9 +98,10 @@ class ResultPublisher:
             bodies = [finished.body for finished in batch if finished.body is not None]
             if bodies:
                 await self._publish(bodies)
+            self.late_acks.put(finished.message for finished in batch if finished.held is None)
             for finished in batch:
-                await finished.message.ack()
                 if finished.held is not None:
+                    await finished.message.ack()
                     self._on_kept(finished.held)
         finally:
             self._room.release()

@@ -83,7 +83,7 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set; then work that goes on may end, and the rest is handed back."""
-        async with Tasks([self._results.run(), self._beats.run()]):
+        async with Tasks([self._results.run(), self._results.late_acks.run(), self._beats.run()]):
             await self.pull.start()
             loop = watched(self._loop())
             await stopping.wait()
@@ -121,7 +121,7 @@ class Worker:
         """All that nobody else is to be given; what waits for a turn without end is not among it."""
         if self._turn_began is not None and asyncio.get_running_loop().time() - self._turn_began > FAST_LIMIT_S:
             return [held.message for held in self._beats.all()]
-        return self.pull.unsettled()
+        return [*self.pull.unsettled(), *self._results.late_acks.waiting()]
 
     async def _hold_back(self, messages: list[Msg]) -> bool:
         """Begin nothing until it is known which runs have ended; False when the worker stops meanwhile."""
