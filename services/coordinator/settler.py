@@ -198,9 +198,10 @@ class Settler:
         count(stored.decision, stored.facts)
         tell_ends(stored.decision, stored.facts)
         decision = stored.decision
-        is_published = await self._send(stored)
-        if decision.runs:
-            await self._dispatcher.announce_changes(decision, stored.shown)
+        # Work first, and the events behind it while its acknowledgements are awaited.
+        is_published, _ = await asyncio.gather(
+            self._send(stored), self._dispatcher.announce_changes(decision, stored.shown)
+        )
         if decision.ended:
             self.run_ended.set()
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
