@@ -1,7 +1,8 @@
-"""The oldest work of a node type that no worker is known to hold, found in the stream.
+"""The oldest work of a node type that somebody is to take yet, found in the stream.
 
 Work that is held for an hour keeps its message for an hour, and would hide what was lost behind it. So messages of
-attempts with a valid lease are stepped past. Each is read once: messages only leave a stream, or come at its end.
+attempts with a valid lease are stepped past, and those of attempts that are over, as of a cancelled run whose worker
+does not stop. Each is read once: messages only leave a stream, or come at its end.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 
 from services.coordinator.decision import AttemptRef, NodeRef
-from services.coordinator.store.reconciling import load_leased
+from services.coordinator.store.reconciling import load_unwaited
 from shared.bus.publish import MESSAGE_ID
 from shared.contracts import subjects
 from shared.postgres import Pool
 
-#: Messages that are read at once past those that are held, and how often in one look.
+#: Messages that are read at once past those that nobody waits for, and how often in one look.
 READ = 20
 ROUNDS = 10
 
@@ -36,7 +37,7 @@ class Work:
 
 
 class OldestWork:
-    """Remembers what is held, by node type."""
+    """Remembers what was stepped past, by node type."""
 
     def __init__(self, jetstream: JetStreamContext, pool: Pool) -> None:
         self._jetstream = jetstream
@@ -44,7 +45,7 @@ class OldestWork:
         self._known: dict[str, list[Work]] = {}
 
     async def find(self, node_type: str) -> tuple[datetime | None, frozenset[NodeRef]]:
-        """When the oldest work was sent that nobody holds, None if there is none; and what is held before it."""
+        """When the oldest work was sent that is to be taken yet, None if there is none; and what is held before it."""
         oldest = await oldest_waiting(self._jetstream, subjects.NODE_WORK, node_type, subjects.node_ready(node_type))
         if oldest is None:
             self._known.pop(node_type, None)
@@ -54,29 +55,32 @@ class OldestWork:
         # What does not begin with something known is all new: the rest has left, or the stream was made anew.
         unread = known[known.index(first) :] if first in known else [first]
         passed: list[Work] = []
+        held: list[AttemptRef] = []
         there = first
         for _ in range(ROUNDS):
-            leased = await self._leased(one.attempt for one in unread if one.attempt is not None)
+            unwaited = await self._unwaited(one.attempt for one in unread if one.attempt is not None)
             for at, one in enumerate(unread):
-                if one.attempt in leased:
+                if one.attempt is not None and one.attempt in unwaited:
                     passed.append(one)
+                    if unwaited[one.attempt]:
+                        held.append(one.attempt)
                     continue
                 if one.seq > there.seq:
                     there = await self._next(node_type, one.seq) or there
                 if one == there:
                     self._known[node_type] = [*passed, *unread[at:]]
-                    return one.sent_at, _references(passed)
+                    return one.sent_at, _references(held)
             last = unread[-1]
             unread = await self._read(node_type, last.seq + 1)
             if not unread:
                 self._known[node_type] = passed
-                return None, _references(passed)
+                return None, _references(held)
         self._known[node_type] = passed
-        return unread[0].sent_at, _references(passed)
+        return unread[0].sent_at, _references(held)
 
-    async def _leased(self, attempts: Iterable[AttemptRef]) -> set[AttemptRef]:
+    async def _unwaited(self, attempts: Iterable[AttemptRef]) -> dict[AttemptRef, bool]:
         async with self._pool.connection() as connection:
-            return await load_leased(connection, attempts)
+            return await load_unwaited(connection, attempts)
 
     async def _read(self, node_type: str, seq: int) -> list[Work]:
         found: list[Work] = []
@@ -129,5 +133,5 @@ def _attempt_of(message: RawStreamMsg) -> AttemptRef | None:
     return (parts[0], parts[1], int(parts[2])) if len(parts) == 4 and parts[2].isdecimal() else None
 
 
-def _references(passed: Iterable[Work]) -> frozenset[NodeRef]:
-    return frozenset(work.attempt[:2] for work in passed if work.attempt is not None)
+def _references(attempts: Iterable[AttemptRef]) -> frozenset[NodeRef]:
+    return frozenset(attempt[:2] for attempt in attempts)

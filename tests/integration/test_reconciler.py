@@ -219,6 +219,24 @@ async def test_work_lost_behind_work_that_is_held_for_long_is_sent_again(engine:
     await engine.ends(lost)
 
 
+async def test_work_lost_behind_that_of_a_cancelled_run_is_sent_again(engine: Engine) -> None:
+    """Its worker does not stop, and says nothing."""
+    await engine.apply("does-not-stop", "a")
+    cancelled = await engine.start("does-not-stop")
+    kept = await engine.worker.take_one()
+    async with _keeping(engine, kept):
+        await engine.client.cancel(cancelled)
+        lost = await engine.start("does-not-stop")
+        await eventually(lambda: engine.worker.waiting(), "the work")
+        await engine.jetstream.delete_msg(subjects.NODE_WORK, 2)
+
+        again = await engine.worker.take_one(timeout_s=30)
+
+        assert (again["run_id"], again["attempt"], again["dispatch"]) == (str(lost), 1, 2)
+    await engine.worker.complete(again)
+    await engine.ends(lost)
+
+
 async def test_work_lost_behind_what_is_acknowledged_and_kept_all_the_same_is_sent_again(engine: Engine) -> None:
     """As after a full disk, on which the server could not write down that it removed a message."""
     config = (await engine.jetstream.stream_info(subjects.NODE_WORK)).config
@@ -286,13 +304,27 @@ async def _beating(engine: Engine, *readies: Ready) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             await engine.worker.beat(*readies)
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(beat())
+    async with _keeping(engine, *readies):
+        yield
+    task.cancel()
+
+
+@asynccontextmanager
+async def _keeping(engine: Engine, *readies: Ready) -> AsyncIterator[None]:
+    """Nobody else is given them."""
+
+    async def keep() -> None:
+        while True:
             for ready in readies:
                 await engine.worker.messages[
                     ready["run_id"], ready["node_key"], ready["attempt"], ready["dispatch"]
                 ].in_progress()
             await asyncio.sleep(1)
 
-    task = asyncio.create_task(beat())
+    task = asyncio.create_task(keep())
     yield
     task.cancel()
 

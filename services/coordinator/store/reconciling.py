@@ -91,20 +91,22 @@ async def count_unfinished(connection: Connection) -> dict[str, int]:
     return {row["status"]: row["count"] for row in await cursor.fetchall()}
 
 
-async def load_leased(connection: Connection, attempts: Iterable[AttemptRef]) -> set[AttemptRef]:
-    """Those of these attempts that a worker holds, as it said itself not long ago."""
+async def load_unwaited(connection: Connection, attempts: Iterable[AttemptRef]) -> dict[AttemptRef, bool]:
+    """Those of these attempts whose messages nobody waits for: True when a worker holds it, as it said itself not long
+    ago, False when it is over."""
     rows = [{"run_id": run_id, "node_key": key, "attempt": attempt} for run_id, key, attempt in attempts]
     if not rows:
-        return set()
+        return {}
     cursor = await connection.execute(
-        "SELECT node.run_id::text AS run_id, node.node_key, node.attempt "
-        "FROM json_to_recordset(%s::json) AS held (run_id uuid, node_key text, attempt int) "
-        "JOIN runs.node_results AS node ON node.run_id = held.run_id AND node.node_key = held.node_key "
-        "WHERE node.attempt = held.attempt AND node.status = 'running' AND node.lease_until > clock_timestamp()",
+        "SELECT node.run_id::text AS run_id, node.node_key, sent.attempt, "
+        "node.attempt = sent.attempt AND node.status = 'running' AS is_held "
+        "FROM json_to_recordset(%s::json) AS sent (run_id uuid, node_key text, attempt int) "
+        "JOIN runs.node_results AS node ON node.run_id = sent.run_id AND node.node_key = sent.node_key "
+        "WHERE node.attempt <> sent.attempt OR node.status <> 'running' OR node.lease_until > clock_timestamp()",
         (as_json(rows),),
         prepare=True,
     )
-    return {(row["run_id"], row["node_key"], row["attempt"]) for row in await cursor.fetchall()}
+    return {(row["run_id"], row["node_key"], row["attempt"]): row["is_held"] for row in await cursor.fetchall()}
 
 
 async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> list[dict[str, Any]]:
