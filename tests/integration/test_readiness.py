@@ -80,8 +80,8 @@ async def test_a_pool_that_is_busy_is_heard_though_it_has_no_time_for_questions(
     await bus.connect()
     await pool.open(wait=True)
     readiness = Readiness(bus, pool)
-    async with Tasks([use() for _ in range(4)]):
-        await eventually(lambda: pool.get_stats().get("requests_waiting", 0) == 3, "a pool that is busy")
+    async with Tasks([use() for _ in range(8)]):
+        await eventually(lambda: pool.get_stats().get("requests_waiting", 0) == 7, "a pool that is busy")
         async with Tasks([readiness.run(heard.append)]):
             await eventually(lambda: heard.count("Postgres") == 2, "two signs of life", timeout_s=20)
             assert readiness.problems() == ["Postgres does not answer"]
