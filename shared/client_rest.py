@@ -45,7 +45,7 @@ class RestTransport:
         return await self.send(rest_request(subject, request.model_dump(mode="json", exclude_none=True)), timeout_s)
 
     async def start(self, request: RunRequested) -> RunStarted:
-        # A trace goes in a header, and who waits says so in the query.
+        # The gateway is told of these by a header, and by its query.
         fields = request.model_dump(mode="json", exclude_none=True, exclude={"traceparent", "is_awaited"})
         run = await self.send(rest_request(subjects.RUNS_START, fields), 30.0)
         return RunStarted(run_id=run["id"], status=run["status"])

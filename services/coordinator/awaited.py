@@ -39,8 +39,11 @@ def shown_ends(
     for row in rows:
         run_id = str(row["id"])
         graph = facts[run_id].graph
-        leaves = [(key, known[run_id, key]) for key in graph.leaves if (run_id, key) in known]
-        nodes = [{"node_key": key, "status": end.status, "output": end.output} for key, end in leaves]
+        nodes = [
+            {"node_key": key, "status": end.status, "output": end.output}
+            for key in graph.leaves
+            if (end := known.get((run_id, key))) is not None
+        ]
         body = orjson.dumps(whole_run_view(graph, row, nodes))
         if len(body) <= SHOWN_BYTES:
             shown[run_id] = orjson.Fragment(body)

@@ -39,8 +39,6 @@ PART_BYTES = 16 * 1024 * 1024
 #: The most changes that one event names; more are read from the run.
 CHANGES_IN_EVENT = 1000
 
-_NONE: Mapping[RunId, orjson.Fragment] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -134,7 +132,7 @@ class Dispatcher:
         event = RunEvent(run_id=UUID(run_id), pipeline_id=pipeline_id, seq=1, status=RunStatus.FAILED, error=error)
         await self._send("failed", run_id, 1, event.model_dump_json().encode())
 
-    async def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment] = _NONE) -> None:
+    async def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment]) -> None:
         """One event a run: best effort, because readers read the run again when one is missing. Those of `shown`
         bring their run along."""
         changes: dict[RunId, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}

@@ -195,9 +195,9 @@ class Settler:
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
-        count(stored.decision, stored.facts)
-        tell_ends(stored.decision, stored.facts)
         decision = stored.decision
+        count(decision, stored.facts)
+        tell_ends(decision, stored.facts)
         # Work first, and the events behind it while its acknowledgements are awaited.
         is_published, _ = await asyncio.gather(
             self._send(stored), self._dispatcher.announce_changes(decision, stored.shown)

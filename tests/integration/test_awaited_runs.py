@@ -19,8 +19,7 @@ from tests.integration.engine import Engine
 class Ends:
     """The events of runs' ends, as they are heard."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
         self._heard: dict[UUID, RunEvent] = {}
 
     async def hear(self, message: Msg) -> None:
@@ -35,7 +34,7 @@ class Ends:
 
 @pytest.fixture
 async def ends(engine: Engine) -> AsyncIterator[Ends]:
-    found = Ends(engine)
+    found = Ends()
     subscription = await engine.client.nats.subscribe(subjects.ALL_RUN_EVENTS, cb=found.hear)
     yield found
     await subscription.unsubscribe()
