@@ -73,10 +73,15 @@ def _become_child(log: Path, environment: Mapping[str, str], parent: int) -> Non
     os.environ.update(environment)
 
 
-def execute(command: list[str]) -> Callable[[Callable[[], None]], None]:
-    """A body that becomes another program; it is ready when its port answers, which its owner finds out."""
+def execute(command: list[str], *, interrupts: bool = True) -> Callable[[Callable[[], None]], None]:
+    """A body that becomes another program; it is ready when its port answers, which its owner finds out.
+
+    One that does not interrupt waits, when it is woken while all processors are busy, for who is at work there.
+    """
 
     def body(on_ready: Callable[[], None]) -> None:
+        if not interrupts and hasattr(os, "SCHED_BATCH"):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         os.execv(command[0], command)  # noqa: S606  # becoming the program is the point
 
     return body

@@ -58,7 +58,8 @@ def server_parts(options: Options, state: LocalState) -> list[Part]:
         parts.append(Part("postgres", execute(command), port=state.postgres_port))
     if options.nats_url is None:
         command = prepare_nats(state, options.data_dir)
-        parts.append(Part("nats", execute(command), port=state.nats_port))
+        # It is woken at every message, and better takes all that were sent meanwhile.
+        parts.append(Part("nats", execute(command, interrupts=False), port=state.nats_port))
     return parts
 
 
