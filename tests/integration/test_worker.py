@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -141,6 +142,20 @@ async def test_large_output_and_input_travel_by_reference(hands: Hands) -> None:
     assert (await hands.result("in"))["outcome"]["output"] == {"value": 600_000}
     outcome = (await hands.result("out"))["outcome"]
     assert outcome["output_ref"]["size"] > 700_000
+
+
+async def test_results_of_fast_work_leave_before_the_next_begins(client: Client, nats_url: str) -> None:
+    keys = [f"n{number}" for number in range(6)]
+    async with stepping(client, nats_url, is_fast=True, slots=len(keys)) as hands:
+        # Each takes a whole turn.
+        await asyncio.gather(*(hands.send(key, {"do": "compute"}) for key in keys))
+        await eventually(lambda: len(hands.results) == len(keys), "all results")
+
+    jetstream = client.jetstream()
+    assert (await jetstream.stream_info(subjects.NODE_RESULTS)).state.messages == len(keys), "none waited for another"
+    kept = [await jetstream.get_msg(subjects.NODE_RESULTS, number) for number in range(1, len(keys) + 1)]
+    ends = [datetime.fromisoformat(orjson.loads(one.data or b"")["results"][0]["finished_at"]) for one in kept]
+    assert all(one.time and one.time < next_end for one, next_end in zip(kept, ends[1:], strict=False))
 
 
 async def test_work_that_kills_its_workers_is_refused_in_the_end(hands: Hands) -> None:
