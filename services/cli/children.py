@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +81,10 @@ def execute(command: list[str], *, interrupts: bool = True) -> Callable[[Callabl
     """
 
     def body(on_ready: Callable[[], None]) -> None:
-        if not interrupts and hasattr(os, "SCHED_BATCH"):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if not interrupts:
+            # A sandbox may refuse it; the program is none the worse.
+            with suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         os.execv(command[0], command)  # noqa: S606  # becoming the program is the point
 
     return body

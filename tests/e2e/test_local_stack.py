@@ -153,8 +153,7 @@ async def test_what_dies_is_restarted(own: Stack) -> None:
     await eventually(completes, "a run after the restart", timeout_s=60)
     restarts = {part["name"]: part["restarts"] for part in own.status()["services"]}
     assert restarts["nats"] == restarts["gateway-1"] == 1
-    if hasattr(os, "SCHED_BATCH"):
-        assert os.sched_getscheduler(own.pids()["nats"]) == os.SCHED_BATCH, "it interrupts nobody"
+    assert os.sched_getscheduler(own.pids()["nats"]) == os.SCHED_BATCH, "it interrupts nobody"
 
 
 async def test_second_start_in_the_same_directory_is_refused(own: Stack) -> None:

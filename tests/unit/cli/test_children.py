@@ -13,7 +13,6 @@ from services.cli.children import execute, fork
 TELL = "import os; print(os.sched_getscheduler(0))"
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="this system has no such policy")
 @pytest.mark.parametrize("interrupts", [True, False])
 def test_a_program_interrupts_others_or_not(tmp_path: Path, interrupts: bool):
     log = tmp_path / "log"
