@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from services.coordinator.tokens import Tokens
 from services.coordinator.versions import RunFacts
 from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher
 from shared.bus.transfers import MESSAGE_LIMIT, Transfers
+from shared.bus.wire import command, write
 from shared.contracts import subjects
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunEvent
@@ -124,13 +126,18 @@ class Dispatcher:
             subjects.node_ready(node.node_type), body, f"{run_id}:{node.key}:{node.attempt}:{node.dispatch}"
         )
 
-    async def announce_started(self, run: RunState, released: Sequence[NodeState]) -> None:
-        await self._event("started", run, [_change(node) for node in released[:CHANGES_IN_EVENT]])
+    async def announce_started(self, runs: Iterable[RunState]) -> None:
+        await self._tell(
+            [
+                _event("started", run, [_change(node) for node in islice(run.nodes.values(), CHANGES_IN_EVENT)])
+                for run in runs
+            ]
+        )
 
     async def announce_refused(self, run_id: RunId, pipeline_id: UUID | None, error: NodeProblem) -> None:
         """A request of the stream that could not start is a run that has failed."""
         event = RunEvent(run_id=UUID(run_id), pipeline_id=pipeline_id, seq=1, status=RunStatus.FAILED, error=error)
-        await self._send("failed", run_id, 1, event.model_dump_json().encode())
+        await self._tell([_written("failed", run_id, 1, event.model_dump_json().encode())])
 
     async def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment]) -> None:
         """One event a run: best effort, because readers read the run again when one is missing. Those of `shown`
@@ -139,51 +146,57 @@ class Dispatcher:
         for (run_id, _), change in decision.changes.items():
             if change.node.status is not change.left and len(changes[run_id]) < CHANGES_IN_EVENT:
                 changes[run_id].append(_change(change.node, _error_of(change)))
+        events = []
         for run_id, run in decision.runs.items():
             end = decision.ended.get(run_id)
             error = end.error if end else None
-            await self._event(EVENT_KINDS[run.status], run, changes[run_id], error, shown.get(run_id))
+            events.append(_event(EVENT_KINDS[run.status], run, changes[run_id], error, shown.get(run_id)))
+        await self._tell(events)
 
-    async def _event(
-        self,
-        kind: subjects.RunEventKind,
-        run: RunState,
-        changes: list[dict[str, Any]],
-        error: dict[str, Any] | None = None,
-        shown: orjson.Fragment | None = None,
-    ) -> None:
-        count = len(run.graph.nodes)
-        event: dict[str, Any] = {
-            "run_id": run.id,
-            "pipeline_id": run.graph.pipeline_id,
-            "seq": run.seq,
-            "status": run.status,
-            "changes": changes,
-            "node_count": count,
-            "finished_count": count - run.unfinished,
-            "error": error,
-        }
-        if shown is not None:
-            event["run"] = shown
-        await self._send(kind, run.id, run.seq, orjson.dumps(event))
-
-    async def _send(self, kind: subjects.RunEventKind, run_id: RunId, seq: int, body: bytes) -> None:
-        """With the attributes of a CloudEvent (binary mode of the NATS protocol binding)."""
-        name = f"{run_id}:{seq}"
-        headers = {
-            MESSAGE_ID: name,
-            "ce-specversion": "1.0",
-            "ce-id": name,
-            "ce-source": "/pipewright/coordinator",
-            "ce-type": subjects.run_event(kind),
-            "ce-subject": run_id,
-            "content-type": "application/json",
-        }
+    async def _tell(self, events: list[bytes]) -> None:
         try:
-            await self._client.publish(subjects.run_event(kind), body, headers=headers)
+            await write(self._client, events)
         except nats.errors.Error as error:
             # Readers find the gap and read the run.
-            log.warning("an event was not sent", run_id=run_id, error=words_of(error))
+            log.warning("events were not sent", count=len(events), error=words_of(error))
+
+
+def _event(
+    kind: subjects.RunEventKind,
+    run: RunState,
+    changes: list[dict[str, Any]],
+    error: dict[str, Any] | None = None,
+    shown: orjson.Fragment | None = None,
+) -> bytes:
+    count = len(run.graph.nodes)
+    event: dict[str, Any] = {
+        "run_id": run.id,
+        "pipeline_id": run.graph.pipeline_id,
+        "seq": run.seq,
+        "status": run.status,
+        "changes": changes,
+        "node_count": count,
+        "finished_count": count - run.unfinished,
+        "error": error,
+    }
+    if shown is not None:
+        event["run"] = shown
+    return _written(kind, run.id, run.seq, orjson.dumps(event))
+
+
+def _written(kind: subjects.RunEventKind, run_id: RunId, seq: int, body: bytes) -> bytes:
+    """With the attributes of a CloudEvent (binary mode of the NATS protocol binding)."""
+    name = f"{run_id}:{seq}"
+    headers = {
+        MESSAGE_ID: name,
+        "ce-specversion": "1.0",
+        "ce-id": name,
+        "ce-source": "/pipewright/coordinator",
+        "ce-type": subjects.run_event(kind),
+        "ce-subject": run_id,
+        "content-type": "application/json",
+    }
+    return command(subjects.run_event(kind), body, headers=headers)
 
 
 def _error_of(change: Any) -> dict[str, Any] | None:

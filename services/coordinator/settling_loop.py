@@ -77,7 +77,7 @@ class SettlingLoop:
         self._is_taken = asyncio.Event()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._announcing: set[asyncio.Task[None]] = set()
-        self._acks = LateAcks()
+        self._acks = LateAcks(pull)
 
     async def run(self) -> None:
         """Until the pull is stopped; then all that was taken has been announced and acknowledged."""

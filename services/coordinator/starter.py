@@ -180,11 +180,8 @@ class Starter:
     async def _announce(self, started: Mapping[RunId, tuple[RunState, RunFacts]]) -> None:
         dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
-        await asyncio.gather(self._dispatcher.send(dispatches, facts, {}), self._announce_started(started))
-
-    async def _announce_started(self, started: Mapping[RunId, tuple[RunState, RunFacts]]) -> None:
-        for run, _ in started.values():
-            await self._dispatcher.announce_started(run, list(run.nodes.values()))
+        runs = [run for run, _ in started.values()]
+        await asyncio.gather(self._dispatcher.send(dispatches, facts, {}), self._dispatcher.announce_started(runs))
 
 
 def _makers(requests: Sequence[StartRequest]) -> dict[RunId, StartRequest]:

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from shared.bus.publish import MESSAGE_ID
+from shared.bus.arrivals import subscribe
 from shared.contracts import subjects
 
 #: What a slow listener may be behind; what comes then is dropped, and the gap tells it to read the run again.
@@ -60,7 +60,7 @@ class Feed:
     async def _hear_events(self) -> None:
         async with self._subscribing:
             if self._subscription is None:
-                self._subscription = await self._client.subscribe(subjects.ALL_RUN_EVENTS, cb=self._on_event)
+                self._subscription = await subscribe(self._client, subjects.ALL_RUN_EVENTS, self._on_event)
 
     async def _leave(self, run_id: str, heard: Heard, tokens: Subscription | None) -> None:
         """Whatever was made by then is ended; what cannot be told to NATS now ends with the connection."""
@@ -74,11 +74,10 @@ class Feed:
             with suppress(nats.errors.Error):
                 await one.unsubscribe()
 
-    async def _on_event(self, message: Msg) -> None:
-        """Events of other runs are passed over unread: their id begins with the run's."""
-        run_id = (message.headers or {}).get(MESSAGE_ID, "").partition(":")[0]
-        for heard in self._listeners.get(run_id, ()):
-            _put(heard, "change", orjson.loads(message.data))
+    def _on_event(self, message: Msg) -> None:
+        event = orjson.loads(message.data)
+        for heard in self._listeners.get(event["run_id"], ()):
+            _put(heard, "change", event)
 
 
 def _put(heard: Heard, kind: str, body: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.bus.arrivals import subscribe
 from shared.bus.rpc import Rpc
 from shared.contracts import subjects
 from shared.contracts.runs import SILENCE_S, RunGet
@@ -30,9 +31,9 @@ class Endings:
 
     async def start(self) -> None:
         for kind in KINDS:
-            await self._client.subscribe(subjects.run_event(kind), cb=self._on_event)
+            await subscribe(self._client, subjects.run_event(kind), self._on_event)
 
-    async def _on_event(self, message: Msg) -> None:
+    def _on_event(self, message: Msg) -> None:
         event = orjson.loads(message.data)
         for expected in self._waiting.get(event["run_id"], ()):
             expected.hear(event.get("run"))

@@ -12,7 +12,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 
-from shared.bus.foreign import read_on
+from shared.bus.arrivals import read_on
 from shared.bus.reported import Reported, words_of
 from shared.errors import UnavailableError
 

@@ -13,8 +13,8 @@ from faststream.nats.security import NatsToken, NatsUserPassword
 from nats.aio.client import Client
 
 from shared.bus.address import Address, read_address
+from shared.bus.arrivals import read_on
 from shared.bus.flushing import flush
-from shared.bus.foreign import read_on
 from shared.bus.reported import Reported
 from shared.errors import words_of
 from shared.logging import get_logger

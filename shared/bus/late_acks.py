@@ -8,11 +8,12 @@ the last seconds (ext4: `recently_deleted`). Here a message leaves when others h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import nats.errors
 from nats.aio.msg import Msg
 
+from shared.bus.pull import Pull
 from shared.errors import words_of
 from shared.logging import get_logger
 
@@ -25,7 +26,9 @@ TURN_S = 0.05
 class LateAcks:
     """What is put here is acknowledged within two turns, while `run` runs; whoever ends earlier is given it again."""
 
-    def __init__(self) -> None:
+    def __init__(self, pull: Pull) -> None:
+        """Of messages of this pull."""
+        self._pull = pull
         #: Of this turn, and of the one before.
         self._new: list[Msg] = []
         self._old: list[Msg] = []
@@ -44,21 +47,21 @@ class LateAcks:
             due, self._old, self._new = self._old, self._new, []
             if not self._old:
                 self._arrived.clear()
-            await _acknowledge(due)
+            await self._acknowledge(due)
 
     async def send(self) -> None:
         """Acknowledge all of it now."""
         due, self._old, self._new = self.waiting(), [], []
-        await _acknowledge(due)
+        await self._acknowledge(due)
 
     def waiting(self) -> list[Msg]:
         """What is not acknowledged yet."""
         return [*self._old, *self._new]
 
-
-async def _acknowledge(messages: Iterable[Msg]) -> None:
-    try:
-        for message in messages:
-            await message.ack()
-    except nats.errors.Error as error:
-        log.warning("messages could not be acknowledged and come again", error=words_of(error))
+    async def _acknowledge(self, messages: Sequence[Msg]) -> None:
+        if not messages:
+            return
+        try:
+            await self._pull.acknowledge(messages)
+        except nats.errors.Error as error:
+            log.warning("messages could not be acknowledged and come again", error=words_of(error))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.bus.arrivals import subscribe
+from shared.bus.wire import AROUND, command, write
 from shared.errors import words_of
 from shared.logging import get_logger
 
@@ -34,11 +36,13 @@ class _Group:
 
     __slots__ = ("answer", "answered", "refused", "waiting")
 
-    def __init__(self, count: int) -> None:
-        self.waiting = set(range(count))
+    def __init__(self, indices: Iterable[int]) -> None:
+        self.waiting = set(indices)
         self.refused: set[int] = set()
         self.answer = ""
         self.answered = asyncio.Event()
+        if not self.waiting:
+            self.answered.set()
 
 
 class Publisher:
@@ -52,23 +56,25 @@ class Publisher:
 
     @property
     def most_bytes(self) -> int:
-        """Of one message, by the server's word."""
-        return self._client.max_payload
+        """Of one body, by the server's word."""
+        return self._client.max_payload - AROUND
 
     async def start(self) -> None:
-        await self._client.subscribe(
-            f"{self._prefix}.*.*", cb=self._on_ack, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        await subscribe(self._client, f"{self._prefix}.*.*", self._on_answer, self._on_status)
 
     async def publish(self, messages: Sequence[Outgoing], timeout_s: float = 5.0) -> list[Outgoing]:
         """Publish all, wait for all acknowledgements; returns those that are not acknowledged.
 
-        What is refused, as it is while a cluster elects a leader, is sent again until the time is over.
+        What is refused, as it is while a cluster elects a leader, is sent again until the time is over. What is larger
+        than the server takes is not sent at all.
         """
         if not messages:
             return []
         self._next += 1
-        name, group = str(self._next), _Group(len(messages))
+        large = {index for index, message in enumerate(messages) if len(message.body) > self.most_bytes}
+        if large:
+            log.error("messages are larger than NATS takes; raise its max_payload to 1MB", count=len(large))
+        name, group = str(self._next), _Group(set(range(len(messages))) - large)
         self._groups[name] = group
         try:
             async with asyncio.timeout(timeout_s):
@@ -88,17 +94,22 @@ class Publisher:
             log.warning("messages could not be sent", count=len(group.waiting | group.refused), error=words_of(error))
         finally:
             del self._groups[name]
-        return [messages[index] for index in sorted(group.waiting | group.refused)]
+        return [messages[index] for index in sorted(large | group.waiting | group.refused)]
 
     async def _send(self, name: str, messages: Sequence[Outgoing], indices: Sequence[int]) -> None:
+        inbox = f"{self._prefix}.{name}"
+        commands = []
         for index in indices:
             message = messages[index]
             headers = {MESSAGE_ID: message.message_id} if message.message_id else None
-            await self._client.publish(
-                message.subject, message.body, reply=f"{self._prefix}.{name}.{index}", headers=headers
-            )
+            commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
+        await write(self._client, commands)
 
-    async def _on_ack(self, message: Msg) -> None:
+    async def _on_status(self, message: Msg) -> None:
+        """No stream listens there."""
+        self._on_answer(message)
+
+    def _on_answer(self, message: Msg) -> None:
         _, name, index = message.subject.rsplit(".", 2)
         group = self._groups.get(name)
         if group is None:

@@ -19,7 +19,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.bus.arrivals import subscribe
 from shared.bus.flushing import flush, unsubscribe
+from shared.bus.wire import command, write
 from shared.errors import words_of
 from shared.logging import get_logger
 from shared.tasks import watched
@@ -33,8 +35,9 @@ REQUEST_EXPIRES_S = 30.0
 HEARTBEAT_S = 3.0
 #: A consumer that does not answer for so long is told of, by whoever is asked whether this process is ready.
 MISSING_S = 5.0
-#: What a consumer that is there says: a message, a heartbeat, that a request is over, that there is nothing.
-PRESENT = frozenset({None, "100", "404", "408"})
+HEARTBEAT = "100"
+#: What a consumer that is there says: a heartbeat, that there is nothing, that a request is over.
+PRESENT = frozenset({HEARTBEAT, "404", "408"})
 #: Wait before asking again when the consumer is not there.
 MISSING_DELAY_S = 1.0
 
@@ -104,6 +107,7 @@ class Pull:
         self._subscription: Subscription | None = None
         self._last_sign = 0.0
         self._renewal: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._is_over = False
         self._missing_since: float | None = None
@@ -117,9 +121,7 @@ class Pull:
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._last_sign = loop.time()
-        self._subscription = await self._client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._subscription = await subscribe(self._client, self._inbox, self._on_message, self._on_status)
         self._renewal = watched(self._renew())
         await self._top_up()
 
@@ -145,6 +147,10 @@ class Pull:
         batch = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
         self._held |= {id(message): message for message in batch}
         return batch
+
+    async def acknowledge(self, messages: Iterable[Msg]) -> None:
+        """These leave their stream; raises an error of nats-py when NATS cannot be told."""
+        await write(self._client, [command(message.reply, b"") for message in messages])
 
     async def release(self, messages: Iterable[Msg]) -> None:
         """These messages, which were taken, are settled: there is room for others."""
@@ -181,28 +187,29 @@ class Pull:
         }
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         self._last_sign = asyncio.get_running_loop().time()
-        status = message.headers.get("Status") if message.headers else None
+        self._missing_since = None
+        self._requested = max(0, self._requested - 1)
+        self._buffer.append(message)
+        self._arrived.set()
+        if self._requested == 0:
+            self._asking = asyncio.create_task(self._top_up())
+
+    async def _on_status(self, message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status", "")
+        self._last_sign = asyncio.get_running_loop().time()
         if status in PRESENT:
             self._missing_since = None
         elif self._missing_since is None:
             self._missing_since = self._last_sign
-        if status is None:
-            self._requested = max(0, self._requested - 1)
-            self._buffer.append(message)
-            self._arrived.set()
-            if self._requested == 0:
-                await self._top_up()
-        elif status != "100":
-            await self._on_status(status, message)
-
-    async def _on_status(self, status: str, message: Msg) -> None:
-        """A request ended: 408 ran out, 404 nothing there, 409 and 503 the consumer or server went away."""
-        headers = message.headers or {}
+        if status == HEARTBEAT:
+            return
+        # A request ended: 408 ran out, 404 nothing there, 409 and 503 the consumer or server went away.
         unanswered = int(headers.get("Nats-Pending-Messages", self._requested))
         self._requested = max(0, self._requested - unanswered)
-        if status in ("408", "404"):
+        if status in PRESENT:
             await self._top_up()
         else:
             # nats-py reads a line of its own into the description where there is none.

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from uuid import uuid4
 
 import nats
@@ -37,6 +38,7 @@ from shared.tasks import end, watched
 from shared.watchdog import EXIT_STATUS
 from tests.eventually import eventually
 from tests.faults.proxy import proxying
+from tests.servers import nats_server
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ async def test_drained_is_told_of_what_waits_and_of_what_is_worked_on(client: Cl
 
 
 async def test_what_is_acknowledged_late_leaves_its_stream(client: Client, pull: Pull) -> None:
-    acks = LateAcks()
+    acks = LateAcks(pull)
     acknowledging = watched(acks.run())
     for _ in range(3):
         await send(client, 1)
@@ -110,7 +112,7 @@ async def test_what_is_acknowledged_late_leaves_its_stream(client: Client, pull:
 
 
 async def test_what_would_be_acknowledged_late_is_so_at_once_by_who_ends(client: Client, pull: Pull) -> None:
-    acks = LateAcks()
+    acks = LateAcks(pull)
     await send(client, 2)
     messages = await pull.take(2)
     while len(messages) < 2:
@@ -154,6 +156,24 @@ async def test_what_no_stream_takes_is_returned(client: Client) -> None:
     bad = Outgoing("pipewright.nowhere", b"x")
 
     assert await publisher.publish([good, bad], timeout_s=0.5) == [bad]
+
+
+async def test_what_is_larger_than_the_server_takes_costs_the_others_nothing(tmp_path: Path) -> None:
+    async with nats_server(tmp_path, max_payload="100KB") as url:
+        await make_topology(url)
+        client = await nats.connect(url)
+        publisher = Publisher(client)
+        await publisher.start()
+        bodies = [b"1", b"x" * 102_400, b"2"]
+        messages = [Outgoing(subjects.node_ready("step"), body, f"id-{len(body)}-{body[:1]!r}") for body in bodies]
+
+        missing = await publisher.publish(messages)
+
+        assert missing == [messages[1]]
+        assert await publisher.publish([messages[1]]) == [messages[1]]
+        assert client.is_connected
+        assert (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 2
+        await client.close()
 
 
 async def test_what_is_refused_is_sent_again(client: Client, nats_url: str) -> None:

@@ -57,7 +57,7 @@ class ResultPublisher:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._sending: set[asyncio.Task[None]] = set()
         #: Of work that may be done again without harm: it had no effect but its result.
-        self.late_acks = LateAcks()
+        self.late_acks = LateAcks(pull)
 
     def put(self, finished: Sequence[Finished]) -> None:
         self._waiting += finished

@@ -1,0 +1,135 @@
+"""How messages reach us: whatever they hold, and at once where they come by the thousand.
+
+NATS hands on whatever bytes stand in a subject, a reply subject and the headers. nats-py 2.16 takes them for text, and
+where they are none it ends its reading of the whole connection, and tells nobody: one such message in a stream would
+end every process that takes it, one after the other.
+
+It also reads the headers of each message, puts it into a queue, and has a task await a callback for it. That is a fifth
+of what a small node costs its worker, though nobody asks for those headers. So messages of subscriptions that are made
+here are handed over as they are read; all others, and all else that the server says, nats-py reads as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from weakref import WeakKeyDictionary
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.protocol.parser import AWAITING_MSG_PAYLOAD
+
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+LINE_END = b"\r\n"
+#: How many sizes stand at the end of such a line.
+SIZES = {b"MSG": 1, b"HMSG": 2}
+#: The first line of headers goes on behind it with nothing, or with a space and a status.
+HEADERS_BEGIN = len(b"NATS/1.0")
+
+Take = Callable[[Msg], None]
+#: By the id of their subscription.
+Takers = dict[int, Take]
+
+_takers: WeakKeyDictionary[Client, Takers] = WeakKeyDictionary()
+
+
+def read_on(client: Client) -> None:
+    """Whatever is sent to this client, it goes on reading: what is no text is replaced or left out."""
+    if client in _takers:
+        return
+    takers = _takers[client] = {}
+    process, parser, parse = client._process_msg, client._ps, client._ps.parse
+
+    async def process_readable(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        headers = _readable(headers) if headers else b""
+        take = takers.get(sid)
+        if take is None or _is_status(headers):
+            await process(sid, _text(subject), _text(reply), data, headers)
+        else:
+            _hand_over(client, take, subject, reply, data)
+
+    async def parse_ahead(data: bytes = b"") -> None:
+        if parser.state == AWAITING_MSG_PAYLOAD:
+            missing = parser.needed + len(LINE_END) - len(parser.buf)
+            await parse(data[:missing])
+            data = data[missing:]
+        elif parser.buf:
+            data = bytes(parser.buf) + data
+            parser.buf.clear()
+        if rest := data[_taken_ahead(client, takers, data) :]:
+            await parse(rest)
+
+    # There is no other place for these.
+    client._process_msg = process_readable  # type: ignore[method-assign]
+    parser.parse = parse_ahead  # type: ignore[method-assign]
+
+
+async def subscribe(
+    client: Client, subject: str, take: Take, on_status: Callable[[Msg], Awaitable[None]] | None = None
+) -> Subscription:
+    """Each message is taken at once, without its headers; those with which the server tells a status, a little
+    later."""
+    read_on(client)
+    subscription = await client.subscribe(
+        subject, cb=on_status or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
+    )
+    # Nothing has come yet: it is read by another task, which has had no turn.
+    _takers[client][subscription._id] = take
+    return subscription
+
+
+async def _pass_over(_: Msg) -> None:
+    return
+
+
+def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
+    """Hands over the messages at the beginning that are whole and have a taker; returns where the rest begins.
+
+    `MSG <subject> <sid> [reply] <bytes>`, or `HMSG <subject> <sid> [reply] <bytes of headers> <bytes of all>`.
+    """
+    at = 0
+    while (line_end := data.find(LINE_END, at)) >= 0:
+        name, *words = data[at:line_end].split() or [b""]
+        sizes = SIZES.get(name, 0)
+        reply = words[2] if len(words) == sizes + 3 else b""
+        if not sizes or len(words) not in (sizes + 2, sizes + 3) or not (take := takers.get(int(words[1]))):
+            break
+        begin = line_end + 2
+        end = begin + int(words[-1])
+        if end + 2 > len(data):
+            break
+        if sizes == 2:
+            headers, begin = data[begin : begin + int(words[-2])], begin + int(words[-2])
+            if _is_status(headers) and _is_status(_readable(headers)):
+                break
+        _hand_over(client, take, words[0], reply, data[begin:end])
+        at = end + 2
+    return at
+
+
+def _hand_over(client: Client, take: Take, subject: bytes, reply: bytes, data: bytes) -> None:
+    client.stats["in_msgs"] += 1
+    client.stats["in_bytes"] += len(data)
+    message = Msg(client, subject.decode(errors="replace"), reply.decode(errors="replace"), data)
+    try:
+        take(message)
+    except Exception:
+        # As nats-py does with the error of a callback: the connection is none the worse.
+        log.exception("a message could not be taken", subject=message.subject)
+
+
+def _text(given: bytes) -> bytes:
+    return given if given.isascii() else given.decode(errors="replace").encode()
+
+
+def _readable(headers: bytes) -> bytes:
+    """Without them, when their first line is none or its status no text; nats-py reads the other lines with care."""
+    behind = headers[HEADERS_BEGIN : HEADERS_BEGIN + 1]
+    return b"" if not behind or (behind == b" " and not headers.isascii()) else headers
+
+
+def _is_status(headers: bytes) -> bool:
+    return headers[HEADERS_BEGIN : HEADERS_BEGIN + 1] == b" "

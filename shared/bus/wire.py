@@ -1,0 +1,52 @@
+"""Publishing many messages in one write, as commands of the NATS client protocol.
+
+nats-py makes, checks and buffers each message by itself. For a message of half a kilobyte with one header that takes
+five times as long as its command alone, and as long again for every five headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import nats.errors
+from nats.aio.client import Client
+
+#: Bytes around a body, at most: subjects, sizes and headers.
+AROUND = 1024
+HEADERS_BEGIN = "NATS/1.0\r\n"
+
+
+def command(subject: str, body: bytes, reply: str = "", headers: Mapping[str, str] | None = None) -> bytes:
+    """PUB, or HPUB with headers. Nothing in a subject or a header is quoted: they are checked names and ids; raises
+    ValueError when one would end its line."""
+    if headers:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        block = f"{HEADERS_BEGIN}{lines}\r\n"
+        breaks = len(headers) + 3
+        size = len(block.encode())
+        head = f"HPUB {subject} {reply} {size} {size + len(body)}\r\n{block}"
+    else:
+        breaks = 1
+        head = f"PUB {subject} {reply} {len(body)}\r\n"
+    if head.count("\n") != breaks:
+        raise ValueError(f"a subject or a header holds a line break: {head!r}")
+    return b"%b%b\r\n" % (head.encode(), body)
+
+
+async def write(client: Client, commands: Iterable[bytes]) -> None:
+    """Hand these over to be sent, in this order, as nats-py's `publish` does; raises an error of nats-py. None is sent
+    when one of them is larger than the server takes, since that would end the connection."""
+    found = list(commands)
+    if not found:
+        return
+    data = b"".join(found)
+    if client.is_closed:
+        raise nats.errors.ConnectionClosedError
+    if client.is_draining_pubs:
+        raise nats.errors.ConnectionDrainingError
+    if any(len(one) > client.max_payload for one in found):
+        raise nats.errors.MaxPayloadError
+    if not client.is_connected and client.pending_data_size + len(data) > client._max_pending_size:
+        raise nats.errors.OutboundBufferLimitError
+    await client._send_command(data)
+    await client._flush_pending()
