@@ -60,6 +60,8 @@ class Stored:
     read: list[dict[str, Any]]
     #: Runs that ended and are awaited, as JSON.
     shown: Mapping[RunId, orjson.Fragment]
+    #: A webhook is to be told of a run that ended.
+    has_deliveries: bool
 
 
 class Settler:
@@ -84,7 +86,7 @@ class Settler:
         self.memory = RunMemory()
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
-        #: Set when a run has ended; whoever tells others of it looks.
+        #: Set when a run has ended of which others are to be told; whoever tells them looks.
         self.run_ended = asyncio.Event()
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[Stored]:
@@ -190,8 +192,9 @@ class Settler:
         known = ended_now(decision)
         wanted = self._dispatcher.unknown(sent, facts, known)
         awaited = awaited_ends(decision, facts, known)
-        read, runs = await save(connection, decision, wanted, awaited, begins=begins, commits=commits)
-        return Stored(decision, sent, facts, known, read, shown_ends(runs, facts, known))
+        saved = await save(connection, decision, wanted, awaited, begins=begins, commits=commits)
+        shown = shown_ends(saved.awaited, facts, known)
+        return Stored(decision, sent, facts, known, saved.outputs, shown, saved.has_deliveries)
 
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
@@ -202,7 +205,7 @@ class Settler:
         is_published, _ = await asyncio.gather(
             self._send(stored), self._dispatcher.announce_changes(decision, stored.shown)
         )
-        if decision.ended:
+        if stored.has_deliveries:
             self.run_ended.set()
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:

@@ -80,7 +80,7 @@ class Webhooks:
         self._wake.set()
 
     async def run(self) -> None:
-        """At once when a run of this process ends, when the next attempt is due, and at every sweep."""
+        """At once when a run with deliveries ends here, when the next attempt is due, and at every sweep."""
         while True:
             wait_s: float | None = None
             try:

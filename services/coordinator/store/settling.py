@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.coordinator.decision import Decision, NodeChange, NodeRef
 from services.coordinator.graph import Graph
@@ -17,6 +17,15 @@ OUTPUTS_AT_ONCE = 32 * 1024 * 1024
 
 _RUN_STATUSES = {str(status): status for status in RunStatus}
 _NODE_STATUSES = {str(status): status for status in NodeStatus}
+
+
+class Saved(NamedTuple):
+    """What was read with a decision that was written."""
+
+    outputs: Rows
+    awaited: Rows
+    #: A webhook is to be told of a run that ended.
+    has_deliveries: bool
 
 
 async def load_slice(
@@ -78,7 +87,7 @@ async def save(
     *,
     begins: str = "",
     commits: bool = False,
-) -> tuple[Rows, Rows]:
+) -> Saved:
     """Write the decision, and read how the nodes wanted ended and what they gave, as far as that is not too large at
     once; then the runs that are awaited, as they are now.
 
@@ -93,13 +102,17 @@ async def save(
         calls.append(_loading(references, OUTPUTS_AT_ONCE))
     if awaited:
         calls.append(Call("read_runs", (id_array(awaited),)))
+    if decision.ended:
+        # They are made by the statement that ends the runs.
+        calls.append(Call("find_deliveries", (id_array(list(decision.ended)),)))
     if not calls and not commits:
-        return [], []
+        return Saved([], [], False)
     if begins:
         calls.insert(0, Call("hold_runs", (_in_order(decision.runs),)))
     found = await execute_together(connection, calls, begins=begins, commits=commits)
+    has_deliveries = found.pop()[0]["found"] if decision.ended else False
     runs = found.pop() if awaited else []
-    return (found[-1] if references else []), runs
+    return Saved(found[-1] if references else [], runs, has_deliveries)
 
 
 async def load_outputs(connection: Connection, wanted: Iterable[NodeRef], most_bytes: int) -> Rows:

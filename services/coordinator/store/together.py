@@ -27,6 +27,7 @@ STATEMENTS = {
     "record_cancelled_attempts": "uuid[]",
     "close_nodes": "uuid[]",
     "load_outputs": "json, bigint",
+    "find_deliveries": "uuid[]",
     "insert_runs": "json, json",
     "extend_leases": "json, double precision",
     "read_runs": "uuid[]",
@@ -79,7 +80,8 @@ async def execute_together(
         cursor.nextset()
     found: list[Rows] = []
     for _ in calls:
-        found.append(await cursor.fetchall() if cursor.description else [])
+        result = cursor.pgresult
+        found.append(await cursor.fetchall() if result is not None and result.nfields else [])
         cursor.nextset()
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -57,7 +56,7 @@ class HttpRequest:
             raise TransientNodeError("timed_out", message) from error
         context.metadata["http_status"] = response.status_code
         context.metadata["bytes"] = len(body)
-        raise_for_status(response, body, credentials_of(request, response.request))
+        raise_for_status(response, body, request)
         return {
             "status": response.status_code,
             "headers": _headers(response),
@@ -140,13 +139,15 @@ async def _read(response: httpx.Response, url: httpx.URL) -> bytes:
     return b"".join(parts)
 
 
-def raise_for_status(response: httpx.Response, body: bytes, credentials: Collection[str] = ()) -> None:
-    """Raises NodeError for 4xx and 5xx, and for a redirect that was not followed; its words hold no credential."""
+def raise_for_status(response: httpx.Response, body: bytes, request: httpx.Request) -> None:
+    """Raises NodeError for 4xx and 5xx, and for a redirect that was not followed; its words hold no credential, also
+    of the first request, which redirects may have left behind."""
     status = response.status_code
     if status < 300 or status == 304:
         return
     where = shown_url(response.request.url)
     # Blotted out before it is cut: a part of a credential would not be found.
+    credentials = credentials_of(request, response.request)
     text = blot_out(body.decode(errors="replace"), credentials).strip()[:TEXT_SHOWN]
     message = f"{where} answered {status}{': ' + text if text else ''}"
     error: NodeError

@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM runs.webhook_deliveries WHERE run_id = ANY ($1)) AS found
