@@ -79,6 +79,7 @@ def without_zero_character(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
-def may_be_unstorable(body: bytes) -> bool:
-    """False for most JSON, at the cost of counting its brackets; `fault_of` knows for sure."""
-    return b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH_LIMIT
+def may_be_unstorable(body: bytes, beside: int = 0) -> bool:
+    """False for most JSON, at the cost of counting its brackets, of which at least `beside` are not around the deepest
+    value; `fault_of` knows for sure."""
+    return b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH_LIMIT + beside

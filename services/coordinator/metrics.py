@@ -49,14 +49,14 @@ def count(decision: Decision, facts: Mapping[RunId, RunFacts]) -> None:
     """After its commit, once."""
     attempts: Tally[tuple[str, str]] = Tally()
     for attempt in decision.attempts:
-        attempts[_type(facts, attempt.run_id, attempt.node_key), attempt.outcome] += 1
+        attempts[decision.changes[attempt.run_id, attempt.node_key].node.node_type, attempt.outcome] += 1
     for (node_type, outcome), times in attempts.items():
-        ATTEMPTS.labels(node_type, outcome).inc(times)
-    for (run_id, key), change in decision.changes.items():
+        ATTEMPTS.labels(node_type_label(node_type), outcome).inc(times)
+    for change in decision.changes.values():
         if change.retry_delay_s is not None:
             error = change.outcome.error if change.outcome is not None else None
             code = str((error or {}).get("code", "none"))
-            RETRIES.labels(_type(facts, run_id, key), reason_label(code)).inc()
+            RETRIES.labels(node_type_label(change.node.node_type), reason_label(code)).inc()
     for _, reason in decision.ignored:
         RESULTS_IGNORED.labels(reason).inc()
     now = datetime.now(UTC)
@@ -69,9 +69,3 @@ def count_end(status: RunStatus, duration_s: float | None = None) -> None:
     RUNS_ENDED.labels(status).inc()
     if duration_s is not None:
         RUN_SECONDS.labels(status).observe(max(0.0, duration_s))
-
-
-def _type(facts: Mapping[RunId, RunFacts], run_id: RunId, key: str) -> str:
-    run = facts.get(run_id)
-    node = run.graph.nodes.get(key) if run is not None else None
-    return node_type_label(node.type) if node is not None else "unknown"

@@ -64,7 +64,9 @@ class ResultReader:
         node_type = message.subject.rsplit(".", 1)[1]
         is_redelivered = delivery_of(message).times > 1
         worker = _storable_text(finished.worker)[:WORKER_SHOWN]
-        is_suspect = may_be_unstorable(message.data) and fault_of(finished.results) is not None
+        # Each of the others has two: its own, and that of its outcome.
+        beside = 2 * (sum(_has_outcome(item) for item in finished.results) - 1)
+        is_suspect = may_be_unstorable(message.data, beside) and fault_of(finished.results) is not None
         outcomes: list[Outcome] = []
         size = len(message.data)
         for item in finished.results:
@@ -197,6 +199,10 @@ def _storable_text(text: str) -> str:
 def plausible(time: datetime) -> datetime | None:
     """None for a time that Postgres or Python could not give back."""
     return time if 1970 <= time.year < 9999 else None
+
+
+def _has_outcome(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("outcome"), dict)
 
 
 def _json_of(item: Any) -> bytes:

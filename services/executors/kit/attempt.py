@@ -185,18 +185,18 @@ class Attempts:
         finished_at = self._clock.now()
         tell_failure(outcome)
         self.metrics.done(outcome.get("outcome", "completed"), (finished_at - started_at).total_seconds())
-        return orjson.dumps(
-            {
-                "run_id": ready.run_id,
-                "node_key": ready.node_key,
-                "attempt": ready.attempt,
-                "token": ready.token,
-                "outcome": outcome,
-                "started_at": started_at,
-                "finished_at": finished_at,
-                "metadata": orjson.Fragment(encode_metadata(metadata)) if metadata else metadata,
-            }
-        )
+        result: dict[str, Any] = {
+            "run_id": ready.run_id,
+            "node_key": ready.node_key,
+            "attempt": ready.attempt,
+            "token": ready.token,
+            "outcome": outcome,
+            "started_at": started_at,
+            "finished_at": finished_at,
+        }
+        if metadata:
+            result["metadata"] = orjson.Fragment(encode_metadata(metadata))
+        return orjson.dumps(result)
 
 
 def _words(error: ValidationError) -> str:

@@ -117,3 +117,11 @@ def test_what_is_unstorable_is_suspected_from_its_text(value: Any):
 def test_depth_is_suspected_from_the_brackets():
     assert may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT + 1)))
     assert not may_be_unstorable(orjson.dumps(nested(DEPTH_LIMIT)))
+
+
+@pytest.mark.parametrize("others", [1, 60, 400])
+def test_brackets_of_others_hide_no_depth(others: int):
+    small = [{"outcome": {}}] * others
+
+    assert may_be_unstorable(orjson.dumps([*small, nested(DEPTH_LIMIT + 1)]), 2 * others)
+    assert not may_be_unstorable(orjson.dumps([*small, nested(DEPTH_LIMIT - 1)]), 2 * others)
