@@ -12,6 +12,7 @@ here are handed over as they are read; all others, and all else that the server 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from nats.aio.client import Client
@@ -30,8 +31,18 @@ SIZES = {b"MSG": 1, b"HMSG": 2}
 HEADERS_BEGIN = len(b"NATS/1.0")
 
 Take = Callable[[Msg], None]
+
+
+class Taker(NamedTuple):
+    """Who takes the messages of a subscription."""
+
+    take: Take
+    #: Messages with headers are left to nats-py.
+    reads_headers: bool
+
+
 #: By the id of their subscription.
-Takers = dict[int, Take]
+Takers = dict[int, Taker]
 
 _takers: WeakKeyDictionary[Client, Takers] = WeakKeyDictionary()
 
@@ -45,11 +56,11 @@ def read_on(client: Client) -> None:
 
     async def process_readable(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         headers = _readable(headers) if headers else b""
-        take = takers.get(sid)
-        if take is None or _is_status(headers):
+        taker = takers.get(sid)
+        if taker is None or (headers and (taker.reads_headers or _is_status(headers))):
             await process(sid, _text(subject), _text(reply), data, headers)
         else:
-            _hand_over(client, take, subject, reply, data)
+            _hand_over(client, taker.take, subject, reply, data)
 
     async def parse_ahead(data: bytes = b"") -> None:
         if parser.state == AWAITING_MSG_PAYLOAD:
@@ -68,16 +79,22 @@ def read_on(client: Client) -> None:
 
 
 async def subscribe(
-    client: Client, subject: str, take: Take, on_status: Callable[[Msg], Awaitable[None]] | None = None
+    client: Client,
+    subject: str,
+    take: Take,
+    others: Callable[[Msg], Awaitable[None]] | None = None,
+    *,
+    queue: str = "",
+    reads_headers: bool = False,
 ) -> Subscription:
-    """Each message is taken at once, without its headers; those with which the server tells a status, a little
-    later."""
+    """Each message is taken at once, without its headers. `others` is awaited, a little later, with those by which the
+    server tells a status and, with `reads_headers`, with all that have headers."""
     read_on(client)
     subscription = await client.subscribe(
-        subject, cb=on_status or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
+        subject, queue=queue, cb=others or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
     )
     # Nothing has come yet: it is read by another task, which has had no turn.
-    _takers[client][subscription._id] = take
+    _takers[client][subscription._id] = Taker(take, reads_headers)
     return subscription
 
 
@@ -95,7 +112,7 @@ def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
         name, *words = data[at:line_end].split() or [b""]
         sizes = SIZES.get(name, 0)
         reply = words[2] if len(words) == sizes + 3 else b""
-        if not sizes or len(words) not in (sizes + 2, sizes + 3) or not (take := takers.get(int(words[1]))):
+        if not sizes or len(words) not in (sizes + 2, sizes + 3) or not (taker := takers.get(int(words[1]))):
             break
         begin = line_end + 2
         end = begin + int(words[-1])
@@ -103,9 +120,9 @@ def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
             break
         if sizes == 2:
             headers, begin = data[begin : begin + int(words[-2])], begin + int(words[-2])
-            if _is_status(headers) and _is_status(_readable(headers)):
+            if taker.reads_headers or (_is_status(headers) and _is_status(_readable(headers))):
                 break
-        _hand_over(client, take, words[0], reply, data[begin:end])
+        _hand_over(client, taker.take, words[0], reply, data[begin:end])
         at = end + 2
     return at
 

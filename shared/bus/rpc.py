@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import nats.errors
@@ -15,8 +16,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import BaseModel, ValidationError
 
+from shared.bus.arrivals import subscribe
 from shared.bus.flushing import flush, unsubscribe
+from shared.bus.inbox import Inbox
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
+from shared.bus.wire import command, write
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.contracts.runs import ProblemReply
@@ -62,6 +66,7 @@ class Rpc:
     def __init__(self, client: Client, transfers: Transfers) -> None:
         self._client = client
         self._transfers = transfers
+        self._inbox = Inbox(client)
         #: Answers that are being made, by subject.
         self._running: dict[str, set[asyncio.Task[None]]] = {}
         self._subscriptions: list[Subscription] = []
@@ -76,7 +81,7 @@ class Rpc:
         """The answer as plain JSON values."""
         try:
             body, headers = await self._pack(request.model_dump_json(exclude_none=True).encode())
-            answer = await self._client.request(subject, body, timeout=timeout_s, headers=headers)
+            answer = await self._inbox.ask(subject, body, timeout_s, headers)
             found = orjson.loads(await self._unpack(answer))
         except (nats.errors.NoRespondersError, TimeoutError) as error:
             raise _unavailable(subject) from error
@@ -95,20 +100,23 @@ class Rpc:
         for subject, endpoint in endpoints.items():
             running = self._running.setdefault(subject, set())
 
-            async def on_message(
-                message: Msg, endpoint: Endpoint = endpoint, running: set[asyncio.Task[None]] = running
-            ) -> None:
-                if len(running) >= MOST_AT_ONCE:
-                    await self._refuse(message)
-                    return
-                task = asyncio.create_task(self._answer(message, endpoint))
-                running.add(task)
-                task.add_done_callback(running.discard)
-
-            self._subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=on_message))
+            at_once = partial(self._take, endpoint, running)
+            later = partial(self._take_later, endpoint, running)
+            self._subscriptions.append(
+                await subscribe(self._client, subject, at_once, later, queue=queue, reads_headers=True)
+            )
         with suppress(nats.errors.Error):
             # Whoever is told that this service is ready finds it.
             await flush(self._client)
+
+    def _take(self, endpoint: Endpoint, running: set[asyncio.Task[None]], message: Msg) -> None:
+        is_refused = len(running) >= MOST_AT_ONCE
+        task = asyncio.create_task(self._refuse(message) if is_refused else self._answer(message, endpoint))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    async def _take_later(self, endpoint: Endpoint, running: set[asyncio.Task[None]], message: Msg) -> None:
+        self._take(endpoint, running, message)
 
     async def stop(self) -> None:
         """Take no more requests, so that other replicas answer them; what was delivered gets its answer."""
@@ -124,7 +132,7 @@ class Rpc:
     async def _refuse(self, message: Msg) -> None:
         if message.reply:
             with suppress(nats.errors.Error):
-                await self._client.publish(message.reply, OVERLOADED)
+                await write(self._client, [command(message.reply, OVERLOADED)])
 
     async def _answer(self, message: Msg, endpoint: Endpoint) -> None:
         try:
@@ -144,7 +152,7 @@ class Rpc:
         """What cannot be sent is told in its place, as far as NATS is there."""
         try:
             reply, headers = await self._reply(message.subject, answer)
-            await self._client.publish(message.reply, reply, headers=headers)
+            await write(self._client, [command(message.reply, reply, headers=headers)])
         except (nats.errors.Error, TimeoutError) as error:
             log.warning("an answer could not be sent", subject=message.subject, error=words_of(error))
 
