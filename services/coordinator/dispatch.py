@@ -154,11 +154,14 @@ class Dispatcher:
         await self._tell(events)
 
     async def _tell(self, events: list[bytes]) -> None:
+        """Of one that is not sent, readers find the gap and read the run."""
+        fitting = [event for event in events if len(event) <= self._client.max_payload]
+        if len(fitting) < len(events):
+            log.warning("events are larger than NATS takes", count=len(events) - len(fitting))
         try:
-            await write(self._client, events)
+            await write(self._client, fitting)
         except nats.errors.Error as error:
-            # Readers find the gap and read the run.
-            log.warning("events were not sent", count=len(events), error=words_of(error))
+            log.warning("events were not sent", count=len(fitting), error=words_of(error))
 
 
 def _event(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -43,15 +42,18 @@ class Taker(NamedTuple):
 
 #: By the id of their subscription.
 Takers = dict[int, Taker]
+#: Where a client has its own.
+TAKERS = "pipewright_takers"
 
-_takers: WeakKeyDictionary[Client, Takers] = WeakKeyDictionary()
 
-
-def read_on(client: Client) -> None:
-    """Whatever is sent to this client, it goes on reading: what is no text is replaced or left out."""
-    if client in _takers:
-        return
-    takers = _takers[client] = {}
+def read_on(client: Client) -> Takers:
+    """Whatever is sent to this client, it goes on reading: what is no text is replaced or left out. Returns those who
+    take messages at once."""
+    known: Takers | None = getattr(client, TAKERS, None)
+    if known is not None:
+        return known
+    takers: Takers = {}
+    setattr(client, TAKERS, takers)
     process, parser, parse = client._process_msg, client._ps, client._ps.parse
 
     async def process_readable(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
@@ -76,6 +78,7 @@ def read_on(client: Client) -> None:
     # There is no other place for these.
     client._process_msg = process_readable  # type: ignore[method-assign]
     parser.parse = parse_ahead  # type: ignore[method-assign]
+    return takers
 
 
 async def subscribe(
@@ -89,12 +92,12 @@ async def subscribe(
 ) -> Subscription:
     """Each message is taken at once, without its headers. `others` is awaited, a little later, with those by which the
     server tells a status and, with `reads_headers`, with all that have headers."""
-    read_on(client)
+    takers = read_on(client)
     subscription = await client.subscribe(
         subject, queue=queue, cb=others or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
     )
     # Nothing has come yet: it is read by another task, which has had no turn.
-    _takers[client][subscription._id] = Taker(take, reads_headers)
+    takers[subscription._id] = Taker(take, reads_headers)
     return subscription
 
 

@@ -24,7 +24,7 @@ from shared.bus.flushing import flush, unsubscribe
 from shared.bus.wire import command, write
 from shared.errors import words_of
 from shared.logging import get_logger
-from shared.tasks import watched
+from shared.tasks import logged, watched
 
 log = get_logger(__name__)
 
@@ -193,8 +193,8 @@ class Pull:
         self._requested = max(0, self._requested - 1)
         self._buffer.append(message)
         self._arrived.set()
-        if self._requested == 0:
-            self._asking = asyncio.create_task(self._top_up())
+        if self._requested == 0 and (self._asking is None or self._asking.done()):
+            self._asking = logged(self._top_up())
 
     async def _on_status(self, message: Msg) -> None:
         headers = message.headers or {}
