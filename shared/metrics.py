@@ -52,8 +52,8 @@ class Observations:
 
 
 class HotHistogram(Collector):
-    """A histogram for what happens once a node, at a fifth of what prometheus_client's own costs: it has no lock, so
-    that only the event loop may observe."""
+    """A histogram for what happens once a node or run, at a fifth of what prometheus_client's own costs: it has no
+    lock, so that only the event loop may observe."""
 
     def __init__(self, name: str, documentation: str, label: str, buckets: Sequence[float]) -> None:
         self._name = name
@@ -64,7 +64,10 @@ class HotHistogram(Collector):
         REGISTRY.register(self)
 
     def labels(self, value: str) -> Observations:
-        return self._series.setdefault(value, Observations(self._buckets))
+        series = self._series.get(value)
+        if series is None:
+            series = self._series[value] = Observations(self._buckets)
+        return series
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)

@@ -101,6 +101,8 @@ def fail(span: Span, code: str) -> None:
 
 def traceparent_of(span: Span) -> str | None:
     """What others name it by; None for a span that does nothing."""
+    if not span.get_span_context().is_valid:
+        return None
     return _text(trace.set_span_in_context(span, Context()))
 
 

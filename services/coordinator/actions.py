@@ -10,7 +10,7 @@ from services.coordinator.decision import Decision
 from services.coordinator.dispatch import Dispatcher
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.graph import Graph
-from services.coordinator.metrics import count_end
+from services.coordinator.metrics import count_ends
 from services.coordinator.repair import repair
 from services.coordinator.requests import another_body, retry_digest_of
 from services.coordinator.retrying import kept_nodes
@@ -86,7 +86,7 @@ class RunActions:
                 await acting.add_audit(connection, run_id, action, request.actor, reason)
         is_told = await self._ended_runs.put([(str(run_id), ends_as)])
         if seq is not None:
-            count_end(ends_as)
+            count_ends(ends_as)
             self._settler.run_ended.set()
             await self._tell_end(connection, run_id, ends_as, seq, shown)
         if action == "cancel" and not is_told:

@@ -12,14 +12,12 @@ from services.coordinator.decision import Decision
 from services.coordinator.state import RunId
 from services.coordinator.versions import RunFacts
 from shared.contracts.states import RunStatus
-from shared.metrics import COARSE_BUCKETS, FINE_BUCKETS, Capped
+from shared.metrics import COARSE_BUCKETS, FINE_BUCKETS, Capped, HotHistogram
 
 RUNS_STARTED = Counter("pipewright_runs_started", "Runs that were made, also those that are held")
 STARTS_REFUSED = Counter("pipewright_starts_refused", "Start requests that were refused", ["reason"])
 RUNS_ENDED = Counter("pipewright_runs_ended", "Runs that reached a final state", ["status"])
-RUN_SECONDS = Histogram(
-    "pipewright_run_seconds", "From the start of a run to its end", ["status"], buckets=COARSE_BUCKETS
-)
+RUN_SECONDS = HotHistogram("pipewright_run_seconds", "From the start of a run to its end", "status", COARSE_BUCKETS)
 RUNS_UNFINISHED = Gauge(
     "pipewright_runs_unfinished", "Runs in Postgres without a final state; every coordinator says the same", ["status"]
 )
@@ -62,10 +60,11 @@ def count(decision: Decision, facts: Mapping[RunId, RunFacts]) -> None:
     now = datetime.now(UTC)
     for run_id, end in decision.ended.items():
         started_at = facts[run_id].started_at if run_id in facts else None
-        count_end(end.run.status, (now - started_at).total_seconds() if started_at is not None else None)
+        if started_at is not None:
+            RUN_SECONDS.labels(end.run.status).observe(max(0.0, (now - started_at).total_seconds()))
+    for status, times in Tally(end.run.status for end in decision.ended.values()).items():
+        count_ends(status, times)
 
 
-def count_end(status: RunStatus, duration_s: float | None = None) -> None:
-    RUNS_ENDED.labels(status).inc()
-    if duration_s is not None:
-        RUN_SECONDS.labels(status).observe(max(0.0, duration_s))
+def count_ends(status: RunStatus, times: int = 1) -> None:
+    RUNS_ENDED.labels(status).inc(times)

@@ -49,4 +49,5 @@ async def write(client: Client, commands: Iterable[bytes]) -> None:
     if not client.is_connected and client.pending_data_size + len(data) > client._max_pending_size:
         raise nats.errors.OutboundBufferLimitError
     await client._send_command(data)
-    await client._flush_pending()
+    if client._flush_queue is None or client._flush_queue.empty():
+        await client._flush_pending()
