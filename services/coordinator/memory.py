@@ -7,7 +7,9 @@ remembered, and every transaction that changes a run raises that; sends and leas
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import takewhile
 from random import Random
 
 from services.coordinator.decision import Decision
@@ -36,7 +38,8 @@ class RunMemory:
         """A run that was made here, with what it released at once and what waits for room."""
         if time.monotonic() < self._doubts_until:
             return
-        kept = _copy(run, run.queued)
+        kept = _copy(run)
+        kept.queued = {kind: list(keys) for kind, keys in run.queued.items()}
         kept.nodes = {key: node.copy() for key, node in run.nodes.items()}
         for keys in run.queued.values():
             for key in keys:
@@ -44,39 +47,28 @@ class RunMemory:
                 node.is_waiting_for_room = True
         self._runs.put(run.id, kept, len(run.graph.nodes))
 
-    def settle(
-        self,
-        outcomes: Sequence[Outcome],
-        keys: Mapping[RunId, Iterable[str]],
-        freed: Mapping[tuple[RunId, str], int],
-        window_of: WindowOf,
-        random: Random,
-    ) -> Decision | None:
-        """What these outcomes change, if the runs are as remembered; `keys` and `freed` are what would be loaded.
+    def settle(self, outcomes: Sequence[Outcome], window_of: WindowOf, random: Random) -> Decision | None:
+        """What these outcomes change, if the runs are as remembered.
 
         None when it must be read: a run is not remembered, or one of the outcomes would change nothing.
         """
-        runs = self.slices(keys, freed)
+        runs = self.copies({outcome.run_id for outcome in outcomes})
         if runs is None:
             return None
         decision = settle(runs, outcomes, window_of, random)
         return None if decision.ignored else decision
 
-    def slices(
-        self, keys: Mapping[RunId, Iterable[str]], freed: Mapping[tuple[RunId, str], int]
-    ) -> dict[RunId, RunState] | None:
-        """What `load_slice` would find, as copies; None when one of the runs is not remembered."""
-        kept: dict[RunId, RunState] = {}
-        for run_id in keys:
-            run = self._runs.get(run_id)
-            if run is None:
+    def copies(self, run_ids: Iterable[RunId]) -> dict[RunId, RunState] | None:
+        """These runs, to decide on; None when one of them is not remembered."""
+        found: dict[RunId, RunState] = {}
+        for run_id in run_ids:
+            kept = self._runs.get(run_id)
+            if kept is None:
                 return None
-            kept[run_id] = run
-        queued: dict[RunId, dict[str, list[str]]] = {run_id: {} for run_id in keys}
-        for (run_id, node_type), most in freed.items():
-            if waiting := kept[run_id].queued.get(node_type):
-                queued[run_id][node_type] = waiting[:most]
-        return {run_id: _slice(kept[run_id], names, queued[run_id]) for run_id, names in keys.items()}
+            found[run_id] = _copy(kept)
+            found[run_id].nodes = NodeCopies(kept)
+            found[run_id].queued = kept.queued
+        return found
 
     def keep(self, decision: Decision) -> None:
         """It was committed."""
@@ -105,20 +97,23 @@ class RunMemory:
         self._doubts_until = time.monotonic() + DOUBT_S
 
 
-def _slice(kept: RunState, keys: Iterable[str], queued: Mapping[str, list[str]]) -> RunState:
-    run = _copy(kept, queued)
-    for wanted in (keys, *queued.values()):
-        for key in wanted:
-            node = kept.nodes.get(key)
-            run.nodes[key] = node.copy() if node is not None else _untouched(kept.graph, key)
-    return run
+class NodeCopies(dict[str, NodeState]):
+    """The nodes of a run that is remembered, each copied when it is asked for."""
+
+    def __init__(self, kept: RunState) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def __missing__(self, key: str) -> NodeState:
+        node = self._kept.nodes.get(key)
+        self[key] = copied = node.copy() if node is not None else _untouched(self._kept.graph, key)
+        return copied
 
 
-def _copy(run: RunState, queued: Mapping[str, list[str]]) -> RunState:
-    """Without its nodes; nothing of it is shared with what may change."""
+def _copy(run: RunState) -> RunState:
+    """Without its nodes and what waits; nothing of it is shared with what may change."""
     lanes = {kind: Lane(lane.running, lane.waiting) for kind, lane in run.lanes.items() if lane.running or lane.waiting}
-    waiting = {kind: list(keys) for kind, keys in queued.items()}
-    return RunState(run.id, run.graph, run.status, run.unfinished, run.seq, lanes, queued=waiting)
+    return RunState(run.id, run.graph, run.status, run.unfinished, run.seq, lanes)
 
 
 def _untouched(graph: Graph, key: str) -> NodeState:
@@ -128,13 +123,17 @@ def _untouched(graph: Graph, key: str) -> NodeState:
 
 def _follow(kept: RunState, run: RunState) -> None:
     kept.unfinished, kept.seq, kept.lanes = run.unfinished, run.seq, run.lanes
-    for kind, keys in run.queued.items():
+    for keys in kept.queued.values():
         # Whoever waited longest has left first.
-        del kept.queued[kind][: sum(not run.nodes[key].is_waiting_for_room for key in keys)]
+        del keys[: sum(1 for _ in takewhile(partial(_has_left, run), keys))]
+
+
+def _has_left(run: RunState, key: str) -> bool:
+    return key in run.nodes and not run.nodes[key].is_waiting_for_room
 
 
 def _put(kept: RunState, key: str, node: NodeState) -> None:
-    """It is not changed any more: slices are copies."""
+    """It is not changed any more: whoever decides has copies."""
     before = kept.nodes.get(key)
     if node.is_waiting_for_room and (before is None or not before.is_waiting_for_room):
         kept.queued.setdefault(node.node_type, []).append(key)

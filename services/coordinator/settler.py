@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -139,11 +139,11 @@ class Settler:
     async def _settle_in_one(self, outcomes: Sequence[Outcome]) -> Stored:
         async with self._pool.connection() as connection:
             facts = await self._versions.facts(connection, (outcome.run_id for outcome in outcomes))
-            keys, freed = _wanted(facts, outcomes)
             with settling(outcomes, facts):
-                stored = await self._settle_remembered(connection, outcomes, facts, keys, freed)
+                stored = await self._settle_remembered(connection, outcomes, facts)
                 if stored is None:
                     SETTLES_READ.inc()
+                    keys, freed = _wanted(facts, outcomes)
                     graphs = {run_id: facts[run_id].graph for run_id in keys}
                     runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
                     decision = settle(runs, outcomes, self._windows.of, self._random)
@@ -154,15 +154,10 @@ class Settler:
         return stored
 
     async def _settle_remembered(
-        self,
-        connection: Connection,
-        outcomes: Sequence[Outcome],
-        facts: Mapping[RunId, RunFacts],
-        keys: Mapping[RunId, Iterable[str]],
-        freed: Mapping[tuple[RunId, str], int],
+        self, connection: Connection, outcomes: Sequence[Outcome], facts: Mapping[RunId, RunFacts]
     ) -> Stored | None:
         """In one round trip, nothing read first; None when that cannot be done, and nothing is written."""
-        decision = self.memory.settle(outcomes, keys, freed, self._windows.of, self._random)
+        decision = self.memory.settle(outcomes, self._windows.of, self._random)
         if decision is None:
             return None
         try:

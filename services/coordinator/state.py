@@ -63,7 +63,7 @@ class RunState:
     seq: int
     lanes: dict[str, Lane]
     nodes: dict[str, NodeState] = field(default_factory=dict)
-    #: Node type -> keys that wait for room, longest first; of a slice as many as may find room now.
+    #: Node type -> keys that wait for room, longest first; of a slice that was read as many as may find room now.
     queued: dict[str, list[str]] = field(default_factory=dict)
 
 

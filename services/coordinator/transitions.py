@@ -59,8 +59,10 @@ def settle(
 
 
 def standing_of(run: RunState | None, outcome: Outcome) -> Standing:
-    node = run.nodes.get(outcome.node_key) if run is not None else None
-    if run is None or node is None or outcome.node_type not in (None, node.node_type):
+    if run is None or outcome.node_key not in run.graph.nodes:
+        return Standing.UNKNOWN
+    node = run.nodes[outcome.node_key]
+    if outcome.node_type not in (None, node.node_type):
         return Standing.UNKNOWN
     if run.status.is_final:
         return Standing.RUN_IS_OVER

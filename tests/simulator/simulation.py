@@ -171,8 +171,8 @@ class Simulation:
         known = [one for one in outcomes if one.node_key in self.case.graph.nodes]
         freed = Counter(self.case.graph.nodes[one.node_key].type for one in known)
         keys = transitions.keys_to_load(self.case.graph, outcomes)
-        memory, lanes = self.memories[name], {(RUN_ID, kind): most for kind, most in freed.items()}
-        decision = memory.settle(outcomes, {RUN_ID: keys}, lanes, self.database.window_of, self.random)
+        memory = self.memories[name]
+        decision = memory.settle(outcomes, self.database.window_of, self.random)
         yield from self._acquire(name)
         if decision is not None and self.order.guards_memory and decision.runs[RUN_ID].seq != self.database.seq:
             yield "remembers wrongly"

@@ -12,7 +12,6 @@ from services.coordinator.decision import Decision
 from services.coordinator.memory import RunMemory
 from services.coordinator.release import first_release
 from services.coordinator.state import Outcome
-from services.coordinator.transitions import keys_to_load
 from shared.contracts.states import NodeStatus, RunStatus
 from tests.unit.coordinator.building import RUN_ID, completed, graph_of
 
@@ -27,8 +26,7 @@ def memory() -> RunMemory:
 
 
 def settled(memory: RunMemory, *outcomes: Outcome) -> Decision | None:
-    keys = {RUN_ID: keys_to_load(GRAPH, outcomes)}
-    return memory.settle(outcomes, keys, {(RUN_ID, "text"): len(outcomes)}, lambda _: 8, Random(1))
+    return memory.settle(outcomes, lambda _: 8, Random(1))
 
 
 def committed(memory: RunMemory, keys: Iterable[str]) -> Decision:
@@ -107,6 +105,6 @@ def test_what_does_not_fit_is_forgotten_first_of_all_the_oldest(memory: RunMemor
     for name in names:
         memory.begin(first_release(name, GRAPH, lambda _: 8))
 
-    found = [memory.slices({name: ["a"]}, {}) is not None for name in names]
+    found = [memory.copies([name]) is not None for name in names]
 
     assert found == [False, True, True]
