@@ -40,25 +40,20 @@ class Taker(NamedTuple):
     reads_headers: bool
 
 
-#: By the id of their subscription.
-Takers = dict[int, Taker]
-#: Where a client has its own.
-TAKERS = "pipewright_takers"
+#: Where a subscription has its taker, and whether a client reads on already.
+TAKER, READS_ON = "pipewright_taker", "pipewright_reads_on"
 
 
-def read_on(client: Client) -> Takers:
-    """Whatever is sent to this client, it goes on reading: what is no text is replaced or left out. Returns those who
-    take messages at once."""
-    known: Takers | None = getattr(client, TAKERS, None)
-    if known is not None:
-        return known
-    takers: Takers = {}
-    setattr(client, TAKERS, takers)
+def read_on(client: Client) -> None:
+    """Whatever is sent to this client, it goes on reading: what is no text is replaced or left out."""
+    if hasattr(client, READS_ON):
+        return
+    setattr(client, READS_ON, True)
     process, parser, parse = client._process_msg, client._ps, client._ps.parse
 
     async def process_readable(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         headers = _readable(headers) if headers else b""
-        taker = takers.get(sid)
+        taker = _taker_of(client, sid)
         if taker is None or (headers and (taker.reads_headers or _is_status(headers))):
             await process(sid, _text(subject), _text(reply), data, headers)
         else:
@@ -72,13 +67,12 @@ def read_on(client: Client) -> Takers:
         elif parser.buf:
             data = bytes(parser.buf) + data
             parser.buf.clear()
-        if rest := data[_taken_ahead(client, takers, data) :]:
+        if rest := data[_taken_ahead(client, data) :]:
             await parse(rest)
 
     # There is no other place for these.
     client._process_msg = process_readable  # type: ignore[method-assign]
     parser.parse = parse_ahead  # type: ignore[method-assign]
-    return takers
 
 
 async def subscribe(
@@ -92,12 +86,12 @@ async def subscribe(
 ) -> Subscription:
     """Each message is taken at once, without its headers. `others` is awaited, a little later, with those by which the
     server tells a status and, with `reads_headers`, with all that have headers."""
-    takers = read_on(client)
+    read_on(client)
     subscription = await client.subscribe(
         subject, queue=queue, cb=others or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
     )
     # Nothing has come yet: it is read by another task, which has had no turn.
-    takers[subscription._id] = Taker(take, reads_headers)
+    setattr(subscription, TAKER, Taker(take, reads_headers))
     return subscription
 
 
@@ -105,7 +99,7 @@ async def _pass_over(_: Msg) -> None:
     return
 
 
-def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
+def _taken_ahead(client: Client, data: bytes) -> int:
     """Hands over the messages at the beginning that are whole and have a taker; returns where the rest begins.
 
     `MSG <subject> <sid> [reply] <bytes>`, or `HMSG <subject> <sid> [reply] <bytes of headers> <bytes of all>`.
@@ -115,7 +109,7 @@ def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
         name, *words = data[at:line_end].split() or [b""]
         sizes = SIZES.get(name, 0)
         reply = words[2] if len(words) == sizes + 3 else b""
-        if not sizes or len(words) not in (sizes + 2, sizes + 3) or not (taker := takers.get(int(words[1]))):
+        if not sizes or len(words) not in (sizes + 2, sizes + 3) or not (taker := _taker_of(client, int(words[1]))):
             break
         begin = line_end + 2
         end = begin + int(words[-1])
@@ -128,6 +122,12 @@ def _taken_ahead(client: Client, takers: Takers, data: bytes) -> int:
         _hand_over(client, taker.take, words[0], reply, data[begin:end])
         at = end + 2
     return at
+
+
+def _taker_of(client: Client, sid: int) -> Taker | None:
+    """None also when the subscription is over."""
+    taker: Taker | None = getattr(client._subs.get(sid), TAKER, None)
+    return taker
 
 
 def _hand_over(client: Client, take: Take, subject: bytes, reply: bytes, data: bytes) -> None:
