@@ -84,19 +84,19 @@ async def subscribe(
     queue: str = "",
     reads_headers: bool = False,
 ) -> Subscription:
-    """Each message is taken at once, without its headers. `others` is awaited, a little later, with those by which the
-    server tells a status and, with `reads_headers`, with all that have headers."""
+    """Each message is taken at once, without its headers. Those by which the server tells a status and, with
+    `reads_headers`, all that have headers come a little later and with their headers: to `others`, else to `take`."""
+
+    async def take_later(message: Msg) -> None:
+        take(message)
+
     read_on(client)
     subscription = await client.subscribe(
-        subject, queue=queue, cb=others or _pass_over, pending_msgs_limit=0, pending_bytes_limit=0
+        subject, queue=queue, cb=others or take_later, pending_msgs_limit=0, pending_bytes_limit=0
     )
     # Nothing has come yet: it is read by another task, which has had no turn.
     setattr(subscription, TAKER, Taker(take, reads_headers))
     return subscription
-
-
-async def _pass_over(_: Msg) -> None:
-    return
 
 
 def _taken_ahead(client: Client, data: bytes) -> int:
@@ -117,7 +117,7 @@ def _taken_ahead(client: Client, data: bytes) -> int:
             break
         if sizes == 2:
             headers, begin = data[begin : begin + int(words[-2])], begin + int(words[-2])
-            if taker.reads_headers or (_is_status(headers) and _is_status(_readable(headers))):
+            if taker.reads_headers or _is_status(headers):
                 break
         _hand_over(client, taker.take, words[0], reply, data[begin:end])
         at = end + 2

@@ -46,19 +46,14 @@ class Inbox:
         async with self._opening:
             if not self._is_open:
                 subject = f"{self._prefix}.*"
-                await subscribe(self._client, subject, self._on_answer, self._on_headers, reads_headers=True)
+                await subscribe(self._client, subject, self._on_answer, reads_headers=True)
                 self._is_open = True
 
     def _on_answer(self, message: Msg) -> None:
         waiting = self._waiting.get(message.subject.rpartition(".")[2])
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message)
-
-    async def _on_headers(self, message: Msg) -> None:
-        waiting = self._waiting.get(message.subject.rpartition(".")[2])
         if waiting is None or waiting.done():
             return
-        if (message.headers or {}).get("Status") == NOBODY:
+        if message.headers and message.headers.get("Status") == NOBODY:
             waiting.set_exception(nats.errors.NoRespondersError())
         else:
             waiting.set_result(message)

@@ -60,7 +60,7 @@ class Publisher:
         return self._client.max_payload - AROUND
 
     async def start(self) -> None:
-        await subscribe(self._client, f"{self._prefix}.*.*", self._on_answer, self._on_status)
+        await subscribe(self._client, f"{self._prefix}.*.*", self._on_answer)
 
     async def publish(self, messages: Sequence[Outgoing], timeout_s: float = 5.0) -> list[Outgoing]:
         """Publish all, wait for all acknowledgements; returns those that are not acknowledged.
@@ -71,7 +71,8 @@ class Publisher:
         if not messages:
             return []
         self._next += 1
-        large = {index for index, message in enumerate(messages) if len(message.body) > self.most_bytes}
+        most = self.most_bytes
+        large = {index for index, message in enumerate(messages) if len(message.body) > most}
         if large:
             log.error("messages are larger than NATS takes; raise its max_payload to 1MB", count=len(large))
         name, group = str(self._next), _Group(set(range(len(messages))) - large)
@@ -104,10 +105,6 @@ class Publisher:
             headers = {MESSAGE_ID: message.message_id} if message.message_id else None
             commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
         await write(self._client, commands)
-
-    async def _on_status(self, message: Msg) -> None:
-        """No stream listens there."""
-        self._on_answer(message)
 
     def _on_answer(self, message: Msg) -> None:
         _, name, index = message.subject.rsplit(".", 2)

@@ -100,11 +100,8 @@ class Rpc:
         for subject, endpoint in endpoints.items():
             running = self._running.setdefault(subject, set())
 
-            at_once = partial(self._take, endpoint, running)
-            later = partial(self._take_later, endpoint, running)
-            self._subscriptions.append(
-                await subscribe(self._client, subject, at_once, later, queue=queue, reads_headers=True)
-            )
+            take = partial(self._take, endpoint, running)
+            self._subscriptions.append(await subscribe(self._client, subject, take, queue=queue, reads_headers=True))
         with suppress(nats.errors.Error):
             # Whoever is told that this service is ready finds it.
             await flush(self._client)
@@ -114,9 +111,6 @@ class Rpc:
         task = asyncio.create_task(self._refuse(message) if is_refused else self._answer(message, endpoint))
         running.add(task)
         task.add_done_callback(running.discard)
-
-    async def _take_later(self, endpoint: Endpoint, running: set[asyncio.Task[None]], message: Msg) -> None:
-        self._take(endpoint, running, message)
 
     async def stop(self) -> None:
         """Take no more requests, so that other replicas answer them; what was delivered gets its answer."""
