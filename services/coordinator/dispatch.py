@@ -155,7 +155,8 @@ class Dispatcher:
 
     async def _tell(self, events: list[bytes]) -> None:
         """Of one that is not sent, readers find the gap and read the run."""
-        fitting = [event for event in events if len(event) <= self._client.max_payload]
+        most = self._client.max_payload
+        fitting = [event for event in events if len(event) <= most]
         if len(fitting) < len(events):
             log.warning("events are larger than NATS takes", count=len(events) - len(fitting))
         try:

@@ -8,7 +8,7 @@ the last seconds (ext4: `recently_deleted`). Here a message leaves when others h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -58,9 +58,7 @@ class LateAcks:
         """What is not acknowledged yet."""
         return [*self._old, *self._new]
 
-    async def _acknowledge(self, messages: Sequence[Msg]) -> None:
-        if not messages:
-            return
+    async def _acknowledge(self, messages: Iterable[Msg]) -> None:
         try:
             await self._pull.acknowledge(messages)
         except nats.errors.Error as error:

@@ -44,7 +44,7 @@ async def write(client: Client, commands: Iterable[bytes]) -> None:
         raise nats.errors.ConnectionClosedError
     if client.is_draining_pubs:
         raise nats.errors.ConnectionDrainingError
-    if any(len(one) > client.max_payload for one in found):
+    if max(map(len, found)) > client.max_payload:
         raise nats.errors.MaxPayloadError
     if not client.is_connected and client.pending_data_size + len(data) > client._max_pending_size:
         raise nats.errors.OutboundBufferLimitError
