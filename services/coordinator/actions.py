@@ -87,7 +87,7 @@ class RunActions:
         is_told = await self._ended_runs.put([(str(run_id), ends_as)])
         if seq is not None:
             count_ends(ends_as)
-            self._settler.run_ended.set()
+            self._settler.deliveries_made.set()
             await self._tell_end(connection, run_id, ends_as, seq, shown)
         if action == "cancel" and not is_told:
             raise _not_told(run_id)

@@ -86,8 +86,8 @@ class Settler:
         self.memory = RunMemory()
         #: Set when an attempt was put off; whoever waits for retries looks again.
         self.retry_scheduled = asyncio.Event()
-        #: Set when a run has ended of which others are to be told; whoever tells them looks.
-        self.run_ended = asyncio.Event()
+        #: Set when a run has ended that may have deliveries; whoever sends them looks.
+        self.deliveries_made = asyncio.Event()
 
     async def settle(self, outcomes: Sequence[Outcome]) -> list[Stored]:
         """Commit these outcomes, however long Postgres is away; what it cannot store fails its attempt."""
@@ -201,7 +201,7 @@ class Settler:
             self._send(stored), self._dispatcher.announce_changes(decision, stored.shown)
         )
         if stored.has_deliveries:
-            self.run_ended.set()
+            self.deliveries_made.set()
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())

@@ -74,7 +74,7 @@ class Webhooks:
         self._sweep_s = sweep_s
         self._random = random
         #: Set when something may be due.
-        self._wake = settler.run_ended
+        self._wake = settler.deliveries_made
 
     def look_now(self) -> None:
         self._wake.set()
