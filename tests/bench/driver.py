@@ -21,8 +21,6 @@ from tests.bench.graphs import Document
 
 #: A bench that takes longer is broken.
 LIMIT_S = 300.0
-
-
 #: Runs that are asked for before the first requests leave.
 AT_ONCE = 25
 

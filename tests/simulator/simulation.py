@@ -168,9 +168,6 @@ class Simulation:
     def _settle(self, name: str, batch: list[Message[Outcome]], *, is_again: bool = False) -> Process:
         """Again when the answer to the commit was lost: all of it may have been settled before."""
         outcomes = [replace(one.body, is_redelivered=is_again or one.deliveries > 1) for one in batch]
-        known = [one for one in outcomes if one.node_key in self.case.graph.nodes]
-        freed = Counter(self.case.graph.nodes[one.node_key].type for one in known)
-        keys = transitions.keys_to_load(self.case.graph, outcomes)
         memory = self.memories[name]
         decision = memory.settle(outcomes, self.database.window_of, self.random)
         yield from self._acquire(name)
@@ -179,7 +176,9 @@ class Simulation:
             memory.doubt()
             decision = None
         if decision is None:
-            run = self.database.load(keys, freed)
+            known = [one for one in outcomes if one.node_key in self.case.graph.nodes]
+            freed = Counter(self.case.graph.nodes[one.node_key].type for one in known)
+            run = self.database.load(transitions.keys_to_load(self.case.graph, outcomes), freed)
             yield "has read"
             decision = transitions.settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
         else:

@@ -48,12 +48,11 @@ class Run(RuleBasedStateMachine):
 
     def _settle(self, *outcomes: Outcome, crashes: bool = False) -> None:
         """In one batch, from memory where that can be; a crash before the commit leaves everything as it was."""
-        keys = keys_to_load(self.graph, outcomes)
-        freed = Counter(self.graph.nodes[one.node_key].type for one in outcomes)
         decision = self.memory.settle(outcomes, self.database.window_of, self.random)
         run = decision.runs[RUN_ID] if decision is not None else None
         if decision is None or run is None or run.seq != self.database.seq:
-            run = self.database.load(keys, freed)
+            freed = Counter(self.graph.nodes[one.node_key].type for one in outcomes)
+            run = self.database.load(keys_to_load(self.graph, outcomes), freed)
             decision = settle({RUN_ID: run}, outcomes, self.database.window_of, self.random)
         if not crashes:
             self.database.save(run, decision)
