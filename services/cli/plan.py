@@ -59,7 +59,7 @@ def server_parts(options: Options, state: LocalState) -> list[Part]:
     if options.nats_url is None:
         command = prepare_nats(state, options.data_dir)
         # It is woken at every message, and better takes all that were sent meanwhile.
-        parts.append(Part("nats", execute(command, interrupts=False), port=state.nats_port))
+        parts.append(Part("nats", execute(command, patient=True), port=state.nats_port))
     return parts
 
 
