@@ -18,7 +18,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_TIMERSLACK = 29
 
-#: How late the timers of a patient program may be. The runtime of Go wakes one of its threads every 20 us otherwise.
+#: How late the timers of a patient program may be. While it has work, the runtime of Go sleeps 20 us at a time.
 TIMER_SLACK_NS = 4_000_000
 
 _libc = ctypes.CDLL(None)
@@ -87,8 +87,8 @@ def execute(command: list[str], *, patient: bool = False) -> Callable[[Callable[
 
     def body(on_ready: Callable[[], None]) -> None:
         if patient:
+            # A sandbox may refuse either; the program is none the worse.
             _libc.prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
-            # A sandbox may refuse it; the program is none the worse.
             with suppress(OSError):
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         os.execv(command[0], command)  # noqa: S606  # becoming the program is the point
