@@ -17,7 +17,7 @@ from services.coordinator.inputs import Ended, build_inputs, needed_nodes
 from services.coordinator.state import NodeState, RunId, RunState
 from services.coordinator.tokens import Tokens
 from services.coordinator.versions import RunFacts
-from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher
+from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher, Sending
 from shared.bus.transfers import MESSAGE_LIMIT, Transfers
 from shared.bus.wire import command, write
 from shared.contracts import subjects
@@ -50,6 +50,20 @@ class Dispatch:
     node: NodeState
 
 
+class Sent:
+    """Nodes whose messages are on their way."""
+
+    def __init__(self, publisher: Publisher, last: Sending, *, is_complete: bool) -> None:
+        """The last of their messages; `is_complete` tells that all others are acknowledged."""
+        self._publisher = publisher
+        self._last = last
+        self._is_complete = is_complete
+
+    async def is_stored(self) -> bool:
+        """To be asked once; waits for the acknowledgements. True when the stream has them all."""
+        return not await self._publisher.finish(self._last) and self._is_complete
+
+
 class Dispatcher:
     """Builds and publishes NodeReady messages and run events."""
 
@@ -61,10 +75,10 @@ class Dispatcher:
 
     async def send(
         self, dispatches: Iterable[Dispatch], facts: Mapping[RunId, RunFacts], ends: Mapping[NodeRef, Ended]
-    ) -> bool:
-        """Announce these nodes, part by part; True when the stream has acknowledged all. What is missing, and what
-        cannot be made, the reconciler finds."""
-        missing: list[Outgoing] = []
+    ) -> Sent:
+        """Announce these nodes, part by part; returns when they are on their way. What is not stored, and what cannot
+        be made, the reconciler finds."""
+        is_complete = True
         part: list[Outgoing] = []
         size = 0
         for dispatch in dispatches:
@@ -82,10 +96,9 @@ class Dispatcher:
             part.append(message)
             size += len(message.body)
             if size > PART_BYTES:
-                missing += await self._publisher.publish(part)
+                is_complete &= not await self._publisher.publish(part)
                 part, size = [], 0
-        missing += await self._publisher.publish(part)
-        return not missing
+        return Sent(self._publisher, await self._publisher.send(part), is_complete=is_complete)
 
     @staticmethod
     def unknown(

@@ -42,7 +42,8 @@ class LargeInputs:
                 rows = await load_outputs(connection, wanted, INPUTS_LIMIT)
             if any(row["is_left_out"] for row in rows):
                 return too_large(dispatch, {row["node_key"]: row["size"] or 0 for row in rows})
-            return await self._dispatcher.send([dispatch], facts, {**known, **ends_of(rows)})
+            sent = await self._dispatcher.send([dispatch], facts, {**known, **ends_of(rows)})
+            return await sent.is_stored()
 
 
 def ends_of(rows: Rows) -> dict[NodeRef, Ended]:

@@ -194,30 +194,33 @@ class Settler:
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
         decision = stored.decision
+        large = self._large(stored)
+        # Work first, and all else while its acknowledgements are on their way.
+        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
+        sent = await self._dispatcher.send(others, stored.facts, {**stored.known, **ends_of(stored.read)})
+        await self._dispatcher.announce_changes(decision, stored.shown)
         count(decision, stored.facts)
         tell_ends(decision, stored.facts)
-        # Work first, and the events behind it while its acknowledgements are awaited.
-        is_published, _ = await asyncio.gather(
-            self._send(stored), self._dispatcher.announce_changes(decision, stored.shown)
-        )
         if stored.has_deliveries:
             self.deliveries_made.set()
         ended = {run_id: end.run.status for run_id, end in decision.ended.items() if end.run.unfinished}
         if ended or decision.ended_before:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())
         self._versions.forget(decision.ended)
-        return is_published
+        is_stored = await sent.is_stored()
+        return await self._send_large(large, stored) and is_stored
 
-    async def _send(self, stored: Stored) -> bool:
+    def _large(self, stored: Stored) -> list[Dispatch]:
+        """Those whose inputs were left out."""
         left_out = {(row["run_id"], row["node_key"]) for row in stored.read if row["is_left_out"]}
-        large = [
+        return [
             dispatch
             for dispatch in stored.sent
             if left_out and left_out & self._dispatcher.unknown([dispatch], stored.facts, stored.known)
         ]
-        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
-        ends = {**stored.known, **ends_of(stored.read)}
-        is_published = await self._dispatcher.send(others, stored.facts, ends)
+
+    async def _send_large(self, large: Sequence[Dispatch], stored: Stored) -> bool:
+        is_stored = True
         refused: list[Outcome] = []
         for dispatch in large:
             try:
@@ -228,10 +231,10 @@ class Settler:
             if isinstance(sent, Outcome):
                 refused.append(sent)
             else:
-                is_published &= sent
+                is_stored &= sent
         for more in await self.settle(refused):
-            is_published &= await self.announce(more)
-        return is_published
+            is_stored &= await self.announce(more)
+        return is_stored
 
 
 def ended_now(decision: Decision) -> dict[NodeRef, Ended]:

@@ -181,7 +181,9 @@ class Starter:
         dispatches = [Dispatch(run.id, node) for run, _ in started.values() for node in run.nodes.values()]
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
         runs = [run for run, _ in started.values()]
-        await asyncio.gather(self._dispatcher.send(dispatches, facts, {}), self._dispatcher.announce_started(runs))
+        sent = await self._dispatcher.send(dispatches, facts, {})
+        await self._dispatcher.announce_started(runs)
+        await sent.is_stored()
 
 
 def _makers(requests: Sequence[StartRequest]) -> dict[RunId, StartRequest]:

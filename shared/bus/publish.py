@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import nats.errors
@@ -17,6 +17,8 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
+#: An acknowledgement is waited for no longer, unless it is said.
+TIMEOUT_S = 5.0
 #: What was refused is sent again after so long.
 AGAIN_S = 0.25
 #: The server drops a second message with the same id; deduplication is a help, never a promise.
@@ -31,18 +33,25 @@ class Outgoing(NamedTuple):
     message_id: str | None = None
 
 
-class _Group:
-    """What has not been answered, and what was refused; `answered` is set when all have been answered."""
+class Sending:
+    """Messages that are on their way to their streams; `answered` is set when nothing more is waited for."""
 
-    __slots__ = ("answer", "answered", "refused", "waiting")
+    __slots__ = ("answer", "answered", "large", "messages", "name", "refused", "waiting")
 
-    def __init__(self, indices: Iterable[int]) -> None:
-        self.waiting = set(indices)
+    def __init__(self, name: str, messages: Sequence[Outgoing], most_bytes: int) -> None:
+        self.name = name
+        self.messages = messages
+        #: Numbers of messages: those that the server does not take, those without an answer, and those that it refused.
+        self.large = {index for index, message in enumerate(messages) if len(message.body) > most_bytes}
+        self.waiting = set(range(len(messages))) - self.large
         self.refused: set[int] = set()
         self.answer = ""
         self.answered = asyncio.Event()
         if not self.waiting:
             self.answered.set()
+
+    def unacknowledged(self) -> list[Outgoing]:
+        return [self.messages[index] for index in sorted(self.large | self.waiting | self.refused)]
 
 
 class Publisher:
@@ -51,7 +60,7 @@ class Publisher:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._prefix = client.new_inbox()
-        self._groups: dict[str, _Group] = {}
+        self._under_way: dict[str, Sending] = {}
         self._next = 0
 
     @property
@@ -62,58 +71,67 @@ class Publisher:
     async def start(self) -> None:
         await subscribe(self._client, f"{self._prefix}.*.*", self._on_answer)
 
-    async def publish(self, messages: Sequence[Outgoing], timeout_s: float = 5.0) -> list[Outgoing]:
+    async def publish(self, messages: Sequence[Outgoing], timeout_s: float = TIMEOUT_S) -> list[Outgoing]:
         """Publish all, wait for all acknowledgements; returns those that are not acknowledged.
 
         What is refused, as it is while a cluster elects a leader, is sent again until the time is over. What is larger
         than the server takes is not sent at all.
         """
-        if not messages:
-            return []
+        return await self.finish(await self.send(messages), timeout_s)
+
+    async def send(self, messages: Sequence[Outgoing]) -> Sending:
+        """The first half of `publish`, for who has something to do meanwhile; `finish` is the other."""
         self._next += 1
-        most = self.most_bytes
-        large = {index for index, message in enumerate(messages) if len(message.body) > most}
-        if large:
-            log.error("messages are larger than NATS takes; raise its max_payload to 1MB", count=len(large))
-        name, group = str(self._next), _Group(set(range(len(messages))) - large)
-        self._groups[name] = group
+        sending = Sending(str(self._next), messages, self.most_bytes)
+        if sending.large:
+            log.error("messages are larger than NATS takes; raise its max_payload to 1MB", count=len(sending.large))
+        self._under_way[sending.name] = sending
+        await self._write(sending)
+        return sending
+
+    async def finish(self, sending: Sending, timeout_s: float = TIMEOUT_S) -> list[Outgoing]:
+        """Wait for all acknowledgements; returns the messages without one."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._send(name, messages, sorted(group.waiting))
-                await group.answered.wait()
-                if group.refused:
-                    log.warning("a stream refused messages", count=len(group.refused), answer=group.answer)
-                while group.refused:
+                await sending.answered.wait()
+                if sending.refused:
+                    log.warning("a stream refused messages", count=len(sending.refused), answer=sending.answer)
+                while sending.refused:
                     await asyncio.sleep(AGAIN_S)
-                    group.waiting, group.refused = group.refused, set()
-                    group.answered.clear()
-                    await self._send(name, messages, sorted(group.waiting))
-                    await group.answered.wait()
+                    sending.waiting, sending.refused = sending.refused, set()
+                    sending.answered.clear()
+                    await self._write(sending)
+                    await sending.answered.wait()
         except TimeoutError:
-            log.warning("messages were not acknowledged in time", count=len(group.waiting | group.refused))
-        except nats.errors.Error as error:
-            log.warning("messages could not be sent", count=len(group.waiting | group.refused), error=words_of(error))
+            count = len(sending.waiting | sending.refused)
+            log.warning("messages were not acknowledged in time", count=count)
         finally:
-            del self._groups[name]
-        return [messages[index] for index in sorted(large | group.waiting | group.refused)]
+            del self._under_way[sending.name]
+        return sending.unacknowledged()
 
-    async def _send(self, name: str, messages: Sequence[Outgoing], indices: Sequence[int]) -> None:
-        inbox = f"{self._prefix}.{name}"
+    async def _write(self, sending: Sending) -> None:
+        """What cannot be sent is not waited for."""
+        inbox = f"{self._prefix}.{sending.name}"
         commands = []
-        for index in indices:
-            message = messages[index]
+        for index in sorted(sending.waiting):
+            message = sending.messages[index]
             headers = {MESSAGE_ID: message.message_id} if message.message_id else None
             commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
-        await write(self._client, commands)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await write(self._client, commands)
+        except (nats.errors.Error, TimeoutError) as error:
+            log.warning("messages could not be sent", count=len(commands), error=words_of(error))
+            sending.answered.set()
 
     def _on_answer(self, message: Msg) -> None:
         _, name, index = message.subject.rsplit(".", 2)
-        group = self._groups.get(name)
-        if group is None:
+        sending = self._under_way.get(name)
+        if sending is None:
             return
-        group.waiting.discard(int(index))
+        sending.waiting.discard(int(index))
         if b'"error"' in message.data or not message.data:
-            group.refused.add(int(index))
-            group.answer = message.data.decode(errors="replace")[:300] or "no stream listens there"
-        if not group.waiting:
-            group.answered.set()
+            sending.refused.add(int(index))
+            sending.answer = message.data.decode(errors="replace")[:300] or "no stream listens there"
+        if not sending.waiting:
+            sending.answered.set()
