@@ -81,6 +81,16 @@ PREPARE_AFTER = 5
 PLANNER = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
+class LastUsedFirst(AsyncConnectionPool[Connection]):
+    """Gives the connection that came back last, where psycopg gives them in turn: its process of Postgres has in its
+    caches what the next statement needs, and those that are not needed stay unused until they are closed."""
+
+    async def _get_ready_connection(self, timeout: float | None) -> Connection | None:
+        """psycopg takes the first; there is no other place for this."""
+        self._pool.rotate(1)
+        return await super()._get_ready_connection(timeout)
+
+
 def make_pool(database_url: str, application: str, size: int = 4, *, prepares_itself: bool = False) -> Pool:
     """A pool, not yet open; connections are in autocommit mode, so transactions are always spelled out.
 
@@ -88,7 +98,7 @@ def make_pool(database_url: str, application: str, size: int = 4, *, prepares_it
     drop all of the session when a transaction is rolled back.
     """
     use_orjson()
-    return AsyncConnectionPool(
+    return LastUsedFirst(
         database_url,
         connection_class=psycopg.AsyncConnection[dict[str, Any]],
         kwargs={
