@@ -246,7 +246,9 @@ async def resolve(connection: Connection, references: Sequence[str]) -> list[Row
         "SELECT pipeline.id, pipeline.slug, pipeline.status::text AS status, version.id AS version_id "
         "FROM definition.pipelines AS pipeline LEFT JOIN definition.versions AS version "
         "ON version.pipeline_id = pipeline.id AND version.number = pipeline.active_version "
-        "WHERE pipeline.slug = ANY(%(slugs)s) OR pipeline.id = ANY(%(ids)s::uuid[])",
+        # Subqueries, since Postgres would plan anew for every array that it is given.
+        "WHERE pipeline.slug = ANY(ARRAY(SELECT unnest(%(slugs)s::text[]))) "
+        "OR pipeline.id = ANY(ARRAY(SELECT unnest(%(ids)s::uuid[])))",
         {"slugs": askable, "ids": list(filter(None, map(as_id, askable)))},
         prepare=True,
     )

@@ -1,7 +1,8 @@
 WITH locked AS (
     SELECT id, status, unfinished, event_seq, lanes
       FROM runs.pipeline_runs
-     WHERE id = ANY($1)
+     -- A subquery, since Postgres would plan anew for every array that it is given.
+     WHERE id = ANY(ARRAY(SELECT unnest($1)))
      ORDER BY id
        FOR NO KEY UPDATE
 )
