@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from prometheus_client import REGISTRY
 
 from services.coordinator.tokens import Tokens
+from tests.eventually import eventually
 from tests.integration.engine import SECRET, Engine
 from tests.integration.hand_worker import Ready, completed, failed
 
@@ -50,6 +52,26 @@ async def test_a_run_that_another_changed_is_read_again(engine: Engine) -> None:
     assert read() > before
     [row] = await engine.query("SELECT event_seq FROM runs.pipeline_runs WHERE id = %s", run_id)
     assert row["event_seq"] == 4
+
+
+async def test_nodes_are_not_locked_while_a_run_is_waited_for(engine: Engine) -> None:
+    """Everybody locks a run before its nodes; who did not would be waited for by those whom it waits for."""
+    await engine.apply("held", "ab", [("a", "b")])
+    run_id = await engine.start("held")
+    work = await engine.worker.take_one()
+    async with await psycopg.AsyncConnection.connect(engine.database_url) as other:
+        await other.execute("SELECT FROM runs.pipeline_runs WHERE id = %s FOR UPDATE", (run_id,))
+        await engine.worker.complete(work)
+        await eventually(lambda: _is_anybody_waiting(engine), "a settlement that waits for its run")
+        await other.execute("SELECT FROM runs.node_results WHERE run_id = %s FOR UPDATE NOWAIT", (run_id,))
+
+    await engine.worker.complete(await engine.worker.take_one())
+    await engine.ends(run_id)
+
+
+async def _is_anybody_waiting(engine: Engine) -> bool:
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await engine.query(waiting))
 
 
 async def test_an_attempt_that_another_ended_is_not_settled_from_memory(engine: Engine) -> None:

@@ -92,7 +92,7 @@ async def save(
     once; then the runs that are awaited, as they are now.
 
     Every change names the state that it leaves: a row in another one ends the transaction as a serialization failure.
-    `begins` is what opens the transaction and has the runs locked first, when they are not; `commits` ends it.
+    `begins` is what opens the transaction, `commits` ends it.
     """
     for run in decision.runs.values():
         run.seq += 1
@@ -107,8 +107,6 @@ async def save(
         calls.append(Call("find_deliveries", (id_array(list(decision.ended)),)))
     if not calls and not commits:
         return Saved([], [], False)
-    if begins:
-        calls.insert(0, Call("hold_runs", (_in_order(decision.runs),)))
     found = await execute_together(connection, calls, begins=begins, commits=commits)
     has_deliveries = found.pop()[0]["found"] if decision.ended else False
     runs = found.pop() if awaited else []
@@ -131,7 +129,8 @@ def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:
 
 
 def _changes(decision: Decision) -> list[Call]:
-    calls = []
+    # First what locks the runs, when they were not read.
+    calls = [Call("save_decision", _parameters(decision))]
     payloads = [
         {"run_id": outcome.run_id, "node_key": outcome.node_key, "body": outcome.payload}
         for outcome in decision.attempts
@@ -139,7 +138,6 @@ def _changes(decision: Decision) -> list[Call]:
     ]
     if payloads:
         calls.append(Call("save_payloads", (as_json(payloads),)))
-    calls.append(Call("save_decision", _parameters(decision)))
     ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
     return [*calls, *closing(ended)] if ended else calls
 
@@ -153,7 +151,8 @@ def closing(run_ids: Sequence[RunId]) -> list[Call]:
 def _parameters(decision: Decision) -> tuple[str | int, ...]:
     return (
         as_json([_node_row(change) for change in decision.changes.values()]),
-        as_json([_run_row(decision, run) for run in decision.runs.values()]),
+        # In the order in which everybody locks them; those that were not read are locked by being written.
+        as_json([_run_row(decision, decision.runs[run_id]) for run_id in sorted(decision.runs)]),
         len(decision.changes),
         len(decision.runs),
     )

@@ -19,7 +19,6 @@ from shared.postgres import Connection
 #: Name of the file -> types of its parameters.
 STATEMENTS = {
     "lock_runs": "uuid[]",
-    "hold_runs": "uuid[]",
     "load_nodes": "json",
     "load_queued": "json",
     "save_payloads": "json",

@@ -7,6 +7,21 @@ WITH new AS MATERIALIZED (
                outcome runs.attempt_outcome, worker text,
                started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
            )
+), moved AS (
+    UPDATE runs.pipeline_runs AS run
+       SET status = new.status,
+           unfinished = new.unfinished,
+           lanes = new.lanes,
+           event_seq = new.event_seq,
+           error = new.error,
+           finished_at = CASE WHEN new.status IN ('completed', 'failed') THEN clock_timestamp() END,
+           changed_at = clock_timestamp()
+      FROM json_to_recordset($2) AS new (
+               id uuid, leaves runs.run_status, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
+           )
+     -- Whatever changes a run raises its event_seq: what was decided for another state is refused.
+     WHERE run.id = new.id AND run.status = new.leaves AND run.event_seq = new.event_seq - 1
+    RETURNING 1
 ), changed AS (
     UPDATE runs.node_results AS node
        SET status = new.status,
@@ -32,6 +47,8 @@ WITH new AS MATERIALIZED (
            metadata = coalesce(new.metadata, node.metadata)
       FROM new
      WHERE node.run_id = new.run_id AND node.node_key = new.node_key AND node.status = new.leaves
+       -- After the runs, which everybody locks before their nodes.
+       AND (SELECT count(*) FROM moved) = $4
     RETURNING 1
 ), tried AS (
     INSERT INTO runs.attempts
@@ -40,21 +57,6 @@ WITH new AS MATERIALIZED (
            coalesce(finished_at, clock_timestamp())
       FROM new
      WHERE outcome IS NOT NULL
-), moved AS (
-    UPDATE runs.pipeline_runs AS run
-       SET status = new.status,
-           unfinished = new.unfinished,
-           lanes = new.lanes,
-           event_seq = new.event_seq,
-           error = new.error,
-           finished_at = CASE WHEN new.status IN ('completed', 'failed') THEN clock_timestamp() END,
-           changed_at = clock_timestamp()
-      FROM json_to_recordset($2) AS new (
-               id uuid, leaves runs.run_status, status runs.run_status, unfinished int, lanes json, event_seq bigint, error json
-           )
-     -- Whatever changes a run raises its event_seq: what was decided for another state is refused.
-     WHERE run.id = new.id AND run.status = new.leaves AND run.event_seq = new.event_seq - 1
-    RETURNING 1
 )
-SELECT runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3),
-       runs.refuse_other_count('runs', (SELECT count(*) FROM moved), $4)
+SELECT runs.refuse_other_count('runs', (SELECT count(*) FROM moved), $4),
+       runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3)
