@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from services.cli.setup import make_topology
+from services.coordinator.settler import RETRY_DELAY_S
 from shared.bus.rpc import Rpc
 from shared.bus.transfers import Transfers
 from shared.contracts import subjects
@@ -38,6 +39,13 @@ async def test_what_was_committed_while_the_answer_was_lost_is_announced(nats_ur
         # The reconciler would find it too, but only after more than twice its margin of 5 s.
         second = await engine.worker.take_one(timeout_s=8)
         assert proxy.commits_cut == 1
+        # It counts as sent now: its message would be taken for lost otherwise, and it would be executed twice.
+        [sent] = await engine.query(
+            "SELECT node.dispatched_at - run.changed_at AS later FROM runs.node_results AS node "
+            "JOIN runs.pipeline_runs AS run ON run.id = node.run_id WHERE run.id = %s AND node.node_key = 'b'",
+            run_id,
+        )
+        assert sent["later"].total_seconds() > RETRY_DELAY_S / 2
         assert (second["node_key"], second["dispatch"]) == ("b", 1)
         await engine.worker.complete(second)
         await engine.ends(run_id)

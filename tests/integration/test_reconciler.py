@@ -287,12 +287,17 @@ async def test_attempt_that_another_coordinator_sent_or_that_is_held_is_not_sent
     readies = await engine.worker.take(2)
     await engine.worker.beat(readies[1])
     await eventually(lambda: _is_leased(engine, "b"), "the lease")
-    found = {"run_id": str(run_id), "dispatch": 1}
+    [row] = await engine.query(
+        "SELECT dispatched_at FROM runs.node_results WHERE run_id = %s AND node_key = 'a'", run_id
+    )
+    sent_at = row["dispatched_at"]
+    found = {"run_id": str(run_id), "dispatch": 1, "dispatched_at": sent_at}
     pool = make_pool(engine.database_url, "test")
     async with pool, pool.connection() as connection:
-        rows = await send_again(connection, [{**found, "node_key": "a", "dispatch": 0}, {**found, "node_key": "b"}])
-
-    assert rows == []
+        others = [{"dispatch": 0}, {"dispatched_at": sent_at - timedelta(seconds=1)}]
+        for other in others:
+            assert await send_again(connection, [{**found, "node_key": "a", **other}]) == []
+        assert await send_again(connection, [{**found, "node_key": "b"}]) == []
     await engine.worker.complete(*readies)
     await engine.ends(run_id)
 

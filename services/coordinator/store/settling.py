@@ -97,6 +97,8 @@ async def save(
     for run in decision.runs.values():
         run.seq += 1
     calls = _changes(decision) if decision.runs else []
+    if decision.repeated:
+        calls.append(Call("renew_dispatches", (as_json([_dispatch_row(*one) for one in decision.repeated]),)))
     references = list(wanted)
     if references:
         calls.append(_loading(references, OUTPUTS_AT_ONCE))
@@ -185,6 +187,10 @@ def _node_row(change: NodeChange) -> dict[str, Any]:
     if outcome.metadata:
         row["metadata"] = outcome.metadata
     return row
+
+
+def _dispatch_row(run: RunState, node: NodeState) -> dict[str, Any]:
+    return {"run_id": run.id, "node_key": node.key, "dispatch": node.dispatch}
 
 
 def _run_row(decision: Decision, run: RunState) -> dict[str, Any]:

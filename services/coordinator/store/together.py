@@ -23,6 +23,7 @@ STATEMENTS = {
     "load_queued": "json",
     "save_payloads": "json",
     "save_decision": "json, json, int, int",
+    "renew_dispatches": "json",
     "record_cancelled_attempts": "uuid[]",
     "close_nodes": "uuid[]",
     "load_outputs": "json, bigint",
