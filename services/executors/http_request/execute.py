@@ -15,10 +15,9 @@ from services.executors.kit.credentials import blot_out, credentials_of
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.node_type import NodeContext
 from services.executors.kit.outbound import (
-    CONNECT_TIMEOUT_S,
+    OutboundClient,
     check_encoding,
     check_url,
-    exchange,
     retry_after_s,
     shown_url,
 )
@@ -43,7 +42,7 @@ TEXT_SHOWN = 300
 class HttpRequest:
     """Executes http_request nodes over one client."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: OutboundClient) -> None:
         self._client = client
 
     async def execute(self, config: HttpRequestConfig, context: NodeContext) -> dict[str, Any]:
@@ -71,14 +70,14 @@ class HttpRequest:
             return await _read(response, first.url)
 
         for hop in range(MOST_REDIRECTS + 1):
-            response, body = await exchange(self._client, request, read)
+            response, body = await self._client.exchange(request, read)
             if not response.has_redirect_location or request.method not in ("GET", "POST"):
                 break
-            request = next_request(self._client, request, response, hop)
+            request = next_request(request, response, hop)
         return response, body
 
 
-def build_request(client: httpx.AsyncClient, config: HttpRequestConfig) -> httpx.Request:
+def build_request(client: OutboundClient, config: HttpRequestConfig) -> httpx.Request:
     """Raises NodeError when the URL or a header cannot be sent."""
     try:
         url = httpx.URL(config.url.strip())
@@ -99,8 +98,7 @@ def build_request(client: httpx.AsyncClient, config: HttpRequestConfig) -> httpx
     params = {name: _parameter(value) for name, value in config.query.items()}
     if params:
         url = url.copy_merge_params(params)
-    timeout = httpx.Timeout(config.timeout_s, connect=min(config.timeout_s, CONNECT_TIMEOUT_S))
-    return client.build_request(config.method, url, headers=headers, content=content, timeout=timeout)
+    return client.build_request(config.method, url, headers=headers, content=content, timeout_s=config.timeout_s)
 
 
 def _parameter(value: Any) -> Any:

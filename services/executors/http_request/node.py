@@ -7,12 +7,12 @@ from services.executors.http_request.execute import HttpRequest
 from services.executors.kit.addresses import read_allowed
 from services.executors.kit.examples import read_examples
 from services.executors.kit.node_type import NodeType
-from services.executors.kit.outbound import guarded_client
+from services.executors.kit.outbound import OutboundClient
 from services.executors.settings import ExecutorSettings
 
 
 def make(settings: ExecutorSettings) -> NodeType:
-    client = guarded_client(read_allowed(settings.allow_addresses))
+    client = OutboundClient(read_allowed(settings.allow_addresses))
     return NodeType(
         name="http_request",
         title="HTTP request",

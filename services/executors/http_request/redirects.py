@@ -5,15 +5,13 @@ from __future__ import annotations
 import httpx
 
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outbound import check_url, shown_url
+from services.executors.kit.outbound import authorization_of, check_url, shown_url
 
 MOST_REDIRECTS = 3
 CREDENTIALS = ("authorization", "cookie", "x-api-key", "api-key")
 
 
-def next_request(
-    client: httpx.AsyncClient, request: httpx.Request, response: httpx.Response, hop: int
-) -> httpx.Request:
+def next_request(request: httpx.Request, response: httpx.Response, hop: int) -> httpx.Request:
     """The request that a redirect asks for; raises PermanentNodeError when it may not be made."""
     try:
         url = request.url.join(response.headers["location"])
@@ -28,12 +26,13 @@ def next_request(
     headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
     if (url.scheme, url.host, url.port) != (request.url.scheme, request.url.host, request.url.port):
         headers = {name: value for name, value in headers.items() if name not in CREDENTIALS}
+    headers |= authorization_of(url)
     if response.status_code in (307, 308):
-        return client.build_request(
+        return httpx.Request(
             request.method, url, headers=headers, content=request.content, extensions=request.extensions
         )
     headers.pop("content-type", None)
-    return client.build_request("GET", url, headers=headers, extensions=request.extensions)
+    return httpx.Request("GET", url, headers=headers, extensions=request.extensions)
 
 
 def _refused(request: httpx.Request, why: str) -> PermanentNodeError:

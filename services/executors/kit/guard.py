@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
-from typing import Any
 
-import httpcore
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.executors.kit.addresses import Address, AllowedAddresses, is_public
 
@@ -17,53 +15,53 @@ class AddressRefusedError(Exception):
     """The address is not public and no setting allows it."""
 
 
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a name, refuses it unless every answer may be reached, and dials one of exactly those."""
+class Guard(AbstractResolver):
+    """Resolves a name for aiohttp, which dials exactly what this gives; refuses it unless every answer may be
+    reached."""
 
     def __init__(self, allowed: AllowedAddresses) -> None:
         self._allowed = allowed
-        self._inner = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        addresses = await _resolve(host, port)
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise OSError(f"the name {host} could not be resolved: {error}") from error
+        addresses = dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found)
+        if not addresses:
+            raise OSError(f"{host} has no address")
         for address in addresses:
-            if not is_public(address) and not self._allowed.allows(host.lower(), port, address):
-                allowed = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+            self._check(host, port, address)
+        return [_dialled(host, port, address) for address in addresses]
+
+    def check_literal(self, host: str, port: int) -> None:
+        """What aiohttp dials without asking for it: a host that is an address."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            if ":" in host or not any(character.isalpha() for character in host):
                 raise AddressRefusedError(
-                    f"{host} leads to {address}, which is not a public address. If it is meant to be reached, "
-                    f"allow it with PIPEWRIGHT_ALLOW_ADDRESSES={allowed} on the worker."
-                )
-        error: Exception | None = None
-        for address in addresses:
-            try:
-                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failed:
-                error = failed
-        raise error or httpcore.ConnectError(f"{host} has no address")
+                    f"{host} is neither a name nor an address. Write an IPv4 address as four numbers up to 255."
+                ) from None
+            return
+        self._check(host, port, address)
 
-    async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        raise AddressRefusedError("sockets in the file system cannot be reached")
+    def _check(self, host: str, port: int, address: Address) -> None:
+        if is_public(address) or self._allowed.allows(host.lower(), port, address):
+            return
+        allowed = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        raise AddressRefusedError(
+            f"{host} leads to {address}, which is not a public address. If it is meant to be reached, "
+            f"allow it with PIPEWRIGHT_ALLOW_ADDRESSES={allowed} on the worker."
+        )
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def close(self) -> None:
+        """It holds nothing."""
 
 
-async def _resolve(host: str, port: int) -> list[Address]:
-    try:
-        return [ipaddress.ip_address(host)]
-    except ValueError:
-        pass
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError(f"the name {host} could not be resolved: {error}") from error
-    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+def _dialled(host: str, port: int, address: Address) -> ResolveResult:
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=str(address), port=port, family=family, proto=0, flags=flags)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import httpx
 
@@ -24,20 +25,61 @@ CONNECT_TIMEOUT_S = 10.0
 MOST_RETRY_AFTER_S = 3600.0
 #: What an answer's body may be packed with.
 ENCODINGS = ("", "identity", "gzip", "deflate")
+OWN_HEADERS = {"user-agent": "pipewright", "accept": "*/*", "accept-encoding": "gzip, deflate"}
 
 
-def guarded_client(allowed: AllowedAddresses) -> httpx.AsyncClient:
-    """A client that follows no redirect by itself, trusts nothing of the environment and keeps no cookies,
-    which one run would otherwise send for another."""
-    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(
-        cookies=no_cookies,
-        transport=GuardedTransport(allowed),
-        follow_redirects=False,
-        trust_env=False,
-        timeout=httpx.Timeout(60.0, connect=CONNECT_TIMEOUT_S),
-        headers={"user-agent": "pipewright", "accept-encoding": "gzip, deflate"},
-    )
+class OutboundClient:
+    """Builds and sends httpx's requests, by its transport alone: nothing follows redirects by itself, trusts the
+    environment or keeps cookies, which one run would otherwise send for another."""
+
+    def __init__(self, allowed: AllowedAddresses) -> None:
+        self._transport = GuardedTransport(allowed)
+
+    def build_request(
+        self,
+        method: str,
+        url: httpx.URL,
+        *,
+        headers: dict[str, str],
+        content: bytes | None = None,
+        timeout_s: float,
+    ) -> httpx.Request:
+        """`timeout_s` bounds each silence; user and password of the URL become a header."""
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        sent = OWN_HEADERS | headers | authorization_of(url)
+        return httpx.Request(method, url, headers=sent, content=content, extensions={"timeout": timeout.as_dict()})
+
+    async def exchange(
+        self, request: httpx.Request, read: Callable[[httpx.Response], Awaitable[Read]]
+    ) -> tuple[httpx.Response, Read]:
+        """One request, and what `read` makes of its answer's body; raises NodeError when either fails on the way."""
+        try:
+            response = await self._transport.handle_async_request(request)
+            try:
+                return response, await read(response)
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, AddressRefusedError) as error:
+            raise as_node_error(error, request) from error
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def authorization_of(url: httpx.URL) -> dict[str, str]:
+    """The header by which its user and password are sent, if it has any."""
+    if not url.userinfo:
+        return {}
+    credentials = f"{url.username}:{url.password}".encode()
+    return {"authorization": f"Basic {b64encode(credentials).decode()}"}
 
 
 def shown_url(url: httpx.URL) -> str:
@@ -66,21 +108,6 @@ def check_encoding(response: httpx.Response) -> None:
             f"{shown_url(response.request.url)} sent its answer in the encoding '{', '.join(layers)[:100]}'. "
             "Only gzip and deflate are read, one of them at a time.",
         )
-
-
-async def exchange(
-    client: httpx.AsyncClient, request: httpx.Request, read: Callable[[httpx.Response], Awaitable[Read]]
-) -> tuple[httpx.Response, Read]:
-    """One request, and what `read` makes of its answer's body; raises NodeError when either fails on the way."""
-    try:
-        response = await client.send(request, stream=True)
-        try:
-            return response, await read(response)
-        finally:
-            await response.aclose()
-    except (httpx.HTTPError, AddressRefusedError, httpx.InvalidURL, UnicodeError) as error:
-        # UnicodeError: a redirect to a host that is not a name; httpx reads it even if it is not followed.
-        raise as_node_error(error, request) from error
 
 
 def as_node_error(error: Exception, request: httpx.Request) -> PermanentNodeError | TransientNodeError:

@@ -1,95 +1,85 @@
-"""httpx over kept connections that the guard makes."""
+"""httpx over aiohttp's connections, which the guard lets out."""
 
 from __future__ import annotations
 
-import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from weakref import WeakSet
 
-import httpcore
+import aiohttp
 import httpx
+from aiohttp.connector import AddrInfoType
+from yarl import URL
 
 from services.executors.kit.addresses import AllowedAddresses
-from services.executors.kit.guard import GuardedBackend
+from services.executors.kit.guard import Guard
 from services.executors.kit.traces import calling
 
-#: Idle connections to all hosts together; those in use are bounded by the worker's slots.
-MOST_IDLE = 256
+#: While more connections are open, to all hosts together, no further one is kept for a next request.
+MOST_KEPT = 512
 IDLE_S = 30.0
+#: The most of a header's line.
+HEADER_LIMIT = 64 * 1024
+#: aiohttp would add them: the request says what is sent.
+_NOT_ADDED = ("user-agent", "accept", "accept-encoding", "content-type")
 
 
 class Connections:
-    """Kept connections by origin. httpcore's own pool looks at every connection for every request, which at
-    some hundred costs milliseconds; here a request takes the one that was used last, or a new one."""
+    """Where requests are sent: over connections that are kept for the next one, up to a bound that aiohttp has not."""
 
-    def __init__(self, allowed: AllowedAddresses) -> None:
-        self._backend = GuardedBackend(allowed)
-        self._ssl_context = ssl.create_default_context()
-        self._idle: dict[str, deque[httpcore.AsyncHTTPConnection]] = {}
-        self._count = 0
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._open: WeakSet[socket.socket] = WeakSet()
+        self._keeping: aiohttp.ClientSession | None = None
+        self._closing: aiohttp.ClientSession | None = None
 
-    async def take(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        idle = self._idle.get(str(origin))
-        while idle:
-            connection = idle.pop()
-            self._count -= 1
-            if not connection.has_expired():
-                return connection
-            await connection.aclose()
-        return httpcore.AsyncHTTPConnection(
-            origin, ssl_context=self._ssl_context, keepalive_expiry=IDLE_S, network_backend=self._backend
+    def session(self) -> aiohttp.ClientSession:
+        """Made when it is needed first, since it belongs to the loop that runs."""
+        if len(self._open) < MOST_KEPT:
+            if self._keeping is None:
+                self._keeping = self._session(is_kept=True)
+            return self._keeping
+        if self._closing is None:
+            self._closing = self._session(is_kept=False)
+        return self._closing
+
+    def _session(self, is_kept: bool) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=self._guard,
+            use_dns_cache=False,
+            # The worker's slots bound them.
+            limit=0,
+            socket_factory=self._socket,
+            **({"keepalive_timeout": IDLE_S} if is_kept else {"force_close": True}),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NOT_ADDED,
+            auto_decompress=False,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
         )
 
-    async def give_back(self, origin: httpcore.Origin, connection: httpcore.AsyncHTTPConnection) -> None:
-        """Keep it for the next request if it can take one; the one that was idle for longest makes room."""
-        if not connection.is_idle():
-            await connection.aclose()
-            return
-        idle = self._idle.pop(str(origin), deque())
-        # The origin that was used last stands last.
-        self._idle[str(origin)] = idle
-        idle.append(connection)
-        self._count += 1
-        while self._count > MOST_IDLE:
-            oldest, connections = next(iter(self._idle.items()))
-            self._count -= 1
-            await connections.popleft().aclose()
-            if not connections:
-                del self._idle[oldest]
+    def _socket(self, address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._open.add(made)
+        return made
 
     async def aclose(self) -> None:
-        for connections in self._idle.values():
-            for connection in connections:
-                await connection.aclose()
-        self._idle.clear()
-        self._count = 0
-
-
-class _Body(httpx.AsyncByteStream):
-    """The answer's body; its connection is free again when it is closed."""
-
-    def __init__(self, stream: Any, close: Callable[[], Awaitable[None]]) -> None:
-        self._stream = stream
-        self._close = close
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx_errors():
-            async for part in self._stream:
-                yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-        await self._close()
+        for session in (self._keeping, self._closing):
+            if session is not None:
+                await session.close()
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx over connections that the guard makes."""
+    """Sends requests whose bodies are bytes; follows no redirect and keeps no cookie."""
 
     def __init__(self, allowed: AllowedAddresses) -> None:
-        self._connections = Connections(allowed)
+        self._guard = Guard(allowed)
+        self._connections = Connections(self._guard)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with calling(request) as span:
@@ -99,44 +89,60 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             return response
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        sent = httpcore.Request(
-            request.method, url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-        )
-        connection = await self._connections.take(url.origin)
-        try:
-            with _as_httpx_errors():
-                answer = await connection.handle_async_request(sent)
-        except BaseException:
-            await connection.aclose()
-            raise
-        body = _Body(answer.stream, partial(self._connections.give_back, url.origin, connection))
-        return httpx.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
+        url = URL(f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.raw_path.decode()}", encoded=True)
+        self._guard.check_literal(url.raw_host or "", url.port or 0)
+        timeout = request.extensions["timeout"]
+        with _as_httpx_errors():
+            answer = await self._connections.session().request(
+                request.method,
+                url,
+                headers=request.headers,
+                data=request.stream if request.content else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=timeout["connect"], sock_read=timeout["read"]),
+            )
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
 
     async def aclose(self) -> None:
         await self._connections.aclose()
 
 
+class _Body(httpx.AsyncByteStream):
+    """The answer's body; its connection is free again when it is closed."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx_errors():
+            async for part in self._answer.content.iter_any():
+                yield part
+
+    async def aclose(self) -> None:
+        self._answer.release()
+
+
 @contextmanager
 def _as_httpx_errors() -> Iterator[None]:
-    """httpcore's errors under the names that httpx gives them."""
+    """aiohttp's errors under the names that httpx gives them."""
     try:
         yield
-    except httpcore.ConnectTimeout as error:
-        raise httpx.ConnectTimeout(str(error) or "no connection in time") from error
-    except httpcore.TimeoutException as error:
-        raise httpx.ReadTimeout(str(error) or "no answer in time") from error
-    except httpcore.ConnectError as error:
-        raise httpx.ConnectError(str(error) or "no connection") from error
-    except httpcore.NetworkError as error:
-        raise httpx.ReadError(str(error) or "the connection broke") from error
-    except httpcore.LocalProtocolError as error:
+    except aiohttp.ConnectionTimeoutError as error:
+        raise httpx.ConnectTimeout("no connection in time") from error
+    except aiohttp.ServerTimeoutError as error:
+        raise httpx.ReadTimeout("no answer in time") from error
+    except aiohttp.ClientConnectorError as error:
+        raise httpx.ConnectError(_words(error)) from error
+    except aiohttp.ClientOSError as error:
+        raise httpx.ReadError(_words(error)) from error
+    except aiohttp.ClientError as error:
+        raise httpx.RemoteProtocolError(_words(error)) from error
+    except ValueError as error:
         # Its words quote the header at fault, which may be a secret.
         raise httpx.LocalProtocolError("the request has a part that HTTP does not allow") from error
-    except httpcore.ProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
+
+
+def _words(error: aiohttp.ClientError) -> str:
+    """aiohttp's own repeat the address around the reason."""
+    reason = error.__cause__ or error
+    return " ".join(str(getattr(reason, "message", reason)).split())

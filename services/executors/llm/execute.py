@@ -10,7 +10,7 @@ import orjson
 
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import CONNECT_TIMEOUT_S, check_encoding, exchange, retry_after_s
+from services.executors.kit.outbound import OutboundClient, check_encoding, retry_after_s
 from services.executors.llm.answer import Answer
 from services.executors.llm.config import LlmConfig
 from services.executors.llm.metrics import cost_usd, count_answer, count_refusal
@@ -20,6 +20,7 @@ from services.executors.llm.providers import Provider, Providers
 ANSWER_LIMIT = 8 * 1024 * 1024
 #: A line of a stream, or an answer that is not streamed, may be longer than its text, but not by much.
 BODY_LIMIT = 2 * ANSWER_LIMIT
+SILENCE_S = 600.0
 #: How much of a refusal's text is told.
 TEXT_SHOWN = 500
 MESSAGE_SHOWN = 1000
@@ -28,9 +29,7 @@ MESSAGE_SHOWN = 1000
 class Llm:
     """Executes llm nodes over one client."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, providers: Providers, prices: Mapping[str, tuple[float, float]]
-    ) -> None:
+    def __init__(self, client: OutboundClient, providers: Providers, prices: Mapping[str, tuple[float, float]]) -> None:
         """`prices` are US dollars for a million tokens of prompt and of completion, by model."""
         self._client = client
         self._providers = providers
@@ -60,7 +59,7 @@ class Llm:
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
         if provider.key is not None:
             headers["authorization"] = f"Bearer {provider.key.get_secret_value()}"
-        url = f"{provider.base_url}/chat/completions"
+        url = httpx.URL(f"{provider.base_url}/chat/completions")
 
         async def read(response: httpx.Response) -> None:
             check_encoding(response)
@@ -69,9 +68,8 @@ class Llm:
             await _read(response, answer)
 
         # The attempt's own timeout ends a stream that goes on for ever; this one ends silence.
-        timeout = httpx.Timeout(600.0, connect=CONNECT_TIMEOUT_S)
-        request = self._client.build_request("POST", url, content=body, headers=headers, timeout=timeout)
-        await exchange(self._client, request, read)
+        request = self._client.build_request("POST", url, headers=headers, content=body, timeout_s=SILENCE_S)
+        await self._client.exchange(request, read)
 
 
 async def _read(response: httpx.Response, answer: Answer) -> None:

@@ -7,7 +7,7 @@ import httpx
 from services.executors.kit.addresses import read_allowed
 from services.executors.kit.examples import read_examples
 from services.executors.kit.node_type import NodeType
-from services.executors.kit.outbound import guarded_client
+from services.executors.kit.outbound import OutboundClient
 from services.executors.llm.config import LlmConfig
 from services.executors.llm.execute import Llm
 from services.executors.llm.providers import Providers
@@ -16,7 +16,7 @@ from services.executors.settings import ExecutorSettings
 
 def make(settings: ExecutorSettings) -> NodeType:
     providers = Providers(settings)
-    client = guarded_client(read_allowed([*settings.allow_addresses, *_hosts(providers.base_urls())]))
+    client = OutboundClient(read_allowed([*settings.allow_addresses, *_hosts(providers.base_urls())]))
     return NodeType(
         name="llm",
         title="LLM",

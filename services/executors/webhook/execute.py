@@ -12,7 +12,7 @@ from services.executors.http_request.config import HttpRequestConfig
 from services.executors.http_request.execute import build_request
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import exchange, retry_after_s, shown_url
+from services.executors.kit.outbound import OutboundClient, retry_after_s, shown_url
 from services.executors.webhook.config import WebhookConfig
 
 #: For the whole exchange.
@@ -27,7 +27,7 @@ GONE = 410
 class SendWebhook:
     """Executes the work of the type `webhook` over one client, which follows no redirects."""
 
-    def __init__(self, client: httpx.AsyncClient, now: Callable[[], float]) -> None:
+    def __init__(self, client: OutboundClient, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
 
@@ -36,7 +36,7 @@ class SendWebhook:
         request = _request(self._client, config)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                response, _ = await exchange(self._client, request, _read_some)
+                response, _ = await self._client.exchange(request, _read_some)
         except TimeoutError as error:
             message = f"{shown_url(request.url)} did not answer within {TIMEOUT_S:g} s."
             raise TransientNodeError("timed_out", message) from error
@@ -63,7 +63,7 @@ async def _read_some(response: httpx.Response) -> None:
             break
 
 
-def _request(client: httpx.AsyncClient, config: WebhookConfig) -> httpx.Request:
+def _request(client: OutboundClient, config: WebhookConfig) -> httpx.Request:
     headers = {
         "content-type": "application/json",
         "webhook-id": config.id,

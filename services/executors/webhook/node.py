@@ -6,14 +6,14 @@ import time
 
 from services.executors.kit.addresses import read_allowed
 from services.executors.kit.node_type import NodeType
-from services.executors.kit.outbound import guarded_client
+from services.executors.kit.outbound import OutboundClient
 from services.executors.settings import ExecutorSettings
 from services.executors.webhook.config import WebhookConfig
 from services.executors.webhook.execute import SendWebhook
 
 
 def make(settings: ExecutorSettings) -> NodeType:
-    client = guarded_client(read_allowed(settings.allow_addresses))
+    client = OutboundClient(read_allowed(settings.allow_addresses))
     return NodeType(
         name="webhook",
         title="Webhook",

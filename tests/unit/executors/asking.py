@@ -14,7 +14,7 @@ from services.executors.http_request.execute import HttpRequest
 from services.executors.kit.addresses import read_allowed
 from services.executors.kit.errors import NodeError
 from services.executors.kit.node_type import NodeContext
-from services.executors.kit.outbound import guarded_client
+from services.executors.kit.outbound import OutboundClient
 from services.executors.settings import ExecutorSettings
 from shared.settings import read_settings
 
@@ -57,5 +57,5 @@ class Asking:
 @asynccontextmanager
 async def asking(*allowed: str) -> AsyncIterator[Asking]:
     """A client that may reach these addresses besides public ones."""
-    async with guarded_client(read_allowed(allowed)) as client:
+    async with OutboundClient(read_allowed(allowed)) as client:
         yield Asking(HttpRequest(client))

@@ -6,16 +6,18 @@ import asyncio
 import gzip
 import zlib
 from base64 import b64encode
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from services.executors.http_request.execute import ANSWER_LIMIT
+from services.executors.kit import transport
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from tests.eventually import eventually
-from tests.http_server import Answer, Request, Server, json, text
+from tests.http_server import Answer, Request, Server, json, serving, text
 from tests.ports import free_port
-from tests.unit.executors.asking import Asking
+from tests.unit.executors.asking import Asking, asking
 
 
 @pytest.mark.parametrize(
@@ -266,6 +268,17 @@ async def test_a_connection_that_the_server_ended_is_not_used_again(server: Serv
     assert (await http.answer(server.url))["body"] == "open"
     assert (await http.answer(server.url))["body"] == "again"
     assert [request.connection for request in server.requests] == [1, 2]
+
+
+async def test_connections_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch):
+    """Whoever calls one host after another would have a worker run out of descriptors."""
+    monkeypatch.setattr(transport, "MOST_KEPT", 3)
+    async with asking("127.0.0.1") as http, AsyncExitStack() as servers:
+        for connections in ([1, 1], [1, 1], [1, 2], [1, 2]):
+            server = await servers.enter_async_context(serving())
+            for _ in range(2):
+                await http.answer(server.url)
+            assert [request.connection for request in server.requests] == connections
 
 
 async def test_requests_at_the_same_time_have_connections_of_their_own(server: Server, http: Asking):

@@ -12,7 +12,7 @@ from services.executors.http_request.config import HttpRequestConfig
 from services.executors.http_request.execute import build_request
 from services.executors.kit.addresses import read_allowed
 from services.executors.kit.errors import PermanentNodeError
-from services.executors.kit.outbound import guarded_client
+from services.executors.kit.outbound import OutboundClient
 from tests.http_server import Server
 from tests.unit.executors.asking import Asking
 
@@ -164,7 +164,7 @@ async def test_what_is_no_url_is_refused_without_its_secrets(http: Asking, url: 
 @pytest.mark.parametrize("timeout_s", [0.5, 300.0])
 async def test_the_timeout_of_the_config_bounds_silence_too(timeout_s: float):
     """And not the minute that the client would wait by itself."""
-    async with guarded_client(read_allowed([])) as client:
+    async with OutboundClient(read_allowed([])) as client:
         request = build_request(client, HttpRequestConfig(url="http://x", timeout_s=timeout_s))
     assert request.extensions["timeout"]["read"] == timeout_s
     assert request.extensions["timeout"]["connect"] == min(timeout_s, 10.0)

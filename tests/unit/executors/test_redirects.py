@@ -86,6 +86,12 @@ async def test_credentials_do_not_travel_to_another_origin(server: Server, other
     assert other.last.headers["host"] == f"127.0.0.1:{other.port}"
 
 
+async def test_credentials_of_the_target_are_sent_there(server: Server, other: Server, http: Asking):
+    server.answers = [text("", 302, location=f"http://bob:theirs@127.0.0.1:{other.port}/b")]
+    await http.answer(server.url, headers=CREDENTIALS)
+    assert other.last.headers["authorization"] == "Basic Ym9iOnRoZWlycw=="
+
+
 @pytest.mark.parametrize("target", ["http://127.0.0.1:{port}/", "//127.0.0.1:{port}/", "http://2130706433:{port}/"])
 async def test_a_redirect_to_a_place_inside_is_refused(server: Server, other: Server, target: str):
     server.answers = [text("", 302, location=target.format(port=other.port))]
@@ -102,32 +108,30 @@ async def test_a_redirect_to_a_place_inside_is_refused(server: Server, other: Se
         ("ftp://host/", "was refused: it leads to the scheme ftp"),
         ("http://host:99999/", "was refused: its target is not a URL"),
         ("http:///path", "was refused: there were more than 3"),
-        ("javascript:alert(1)", "broke off: "),
-        ("http://[::1/", "broke off: "),
-        ("http://host:bad/", "broke off: "),
-        ("http://xn--/", "broke off: "),
+        ("javascript:alert(1)", "was refused: it leads to the scheme javascript"),
+        ("http://[::1/", "was refused: its target is not a URL"),
+        ("http://host:bad/", "was refused: its target is not a URL"),
+        ("http://xn--/", "was refused: its target is not a URL"),
     ],
 )
 async def test_a_redirect_to_what_is_no_web_address_leads_nowhere(server: Server, http: Asking, target: str, why: str):
     server.answers = [text("", 302, location=target)]
     failed = await http.failure(f"http://ada:s3cret@127.0.0.1:{server.port}/a?key=s3cret")
-    assert failed.code == ("redirect_refused" if "refused" in why else "connection_failed")
+    assert failed.code == "redirect_refused"
     assert why in failed.message
     assert "s3cret" not in failed.message
 
 
 async def test_a_redirect_from_https_to_http_is_refused():
-    async with httpx.AsyncClient() as client:
-        request = client.build_request("GET", "https://host/a")
-        response = httpx.Response(302, headers={"location": "http://host/a"})
-        with pytest.raises(PermanentNodeError, match="it leads to the scheme http"):
-            next_request(client, request, response, 0)
-        assert next_request(client, request, httpx.Response(302, headers={"location": "/b"}), 0).url == "https://host/b"
+    request = httpx.Request("GET", "https://host/a")
+    response = httpx.Response(302, headers={"location": "http://host/a"})
+    with pytest.raises(PermanentNodeError, match="it leads to the scheme http"):
+        next_request(request, response, 0)
+    assert next_request(request, httpx.Response(302, headers={"location": "/b"}), 0).url == "https://host/b"
 
 
 async def test_each_request_on_the_way_has_the_timeout_of_the_first():
-    async with httpx.AsyncClient() as client:
-        request = client.build_request("GET", "https://host/a", timeout=77)
-        for status in (302, 307):
-            following = next_request(client, request, httpx.Response(status, headers={"location": "/b"}), 0)
-            assert following.extensions["timeout"]["read"] == 77
+    request = httpx.Request("GET", "https://host/a", extensions={"timeout": {"read": 77}})
+    for status in (302, 307):
+        following = next_request(request, httpx.Response(status, headers={"location": "/b"}), 0)
+        assert following.extensions["timeout"]["read"] == 77
