@@ -6,7 +6,8 @@ end every process that takes it, one after the other.
 
 It also reads the headers of each message, puts it into a queue, and has a task await a callback for it. That is a fifth
 of what a small node costs its worker, though nobody asks for those headers. So messages of subscriptions that are made
-here are handed over as they are read; all others, and all else that the server says, nats-py reads as ever.
+here are handed over as they come in, before a task wakes to read them; all others, and all else that the server says,
+nats-py reads as ever.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.protocol.parser import AWAITING_MSG_PAYLOAD
+from nats.aio.transport import TcpTransport
+from nats.protocol.parser import AWAITING_CONTROL_LINE, AWAITING_MSG_PAYLOAD
 
 from shared.logging import get_logger
 
@@ -49,7 +51,7 @@ def read_on(client: Client) -> None:
     if hasattr(client, READS_ON):
         return
     setattr(client, READS_ON, True)
-    process, parser, parse = client._process_msg, client._ps, client._ps.parse
+    process, parser, parse, read = client._process_msg, client._ps, client._ps.parse, client._read_loop
 
     async def process_readable(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         headers = _readable(headers) if headers else b""
@@ -70,9 +72,16 @@ def read_on(client: Client) -> None:
         if rest := data[_taken_ahead(client, data) :]:
             await parse(rest)
 
+    async def read_after() -> None:
+        _take_first(client)
+        await read()
+
     # There is no other place for these.
     client._process_msg = process_readable  # type: ignore[method-assign]
     parser.parse = parse_ahead  # type: ignore[method-assign]
+    # Each connection after a lost one is read by a call of its own.
+    client._read_loop = read_after  # type: ignore[method-assign]
+    _take_first(client)
 
 
 async def subscribe(
@@ -97,6 +106,25 @@ async def subscribe(
     # Nothing has come yet: it is read by another task, which has had no turn.
     setattr(subscription, TAKER, Taker(take, reads_headers))
     return subscription
+
+
+def _take_first(client: Client) -> None:
+    """What comes in on the connection of now is looked at before it is put where nats-py reads it."""
+    connection, parser = client._transport, client._ps
+    if not isinstance(connection, TcpTransport) or (reader := connection._io_reader) is None:
+        return
+    put = reader.feed_data
+
+    def put_rest(data: bytes) -> None:
+        # Not when something stands before it.
+        waits = parser.buf or reader._buffer  # type: ignore[attr-defined]
+        if parser.state == AWAITING_CONTROL_LINE and not waits:
+            data = data[_taken_ahead(client, data) :]
+        if data:
+            put(data)
+
+    # There is no other place for this either.
+    reader.feed_data = put_rest  # type: ignore[method-assign, assignment]
 
 
 def _taken_ahead(client: Client, data: bytes) -> int:

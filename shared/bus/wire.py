@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 
 #: Bytes around a body, at most: subjects, sizes and headers.
 AROUND = 1024
+#: Bytes; with more that the connection has not taken yet, asyncio would have who writes wait.
+MOST_BUFFERED = 64 * 1024
 HEADERS_BEGIN = "NATS/1.0\r\n"
 
 
@@ -50,4 +53,20 @@ async def write(client: Client, commands: Iterable[bytes]) -> None:
         raise nats.errors.OutboundBufferLimitError
     await client._send_command(data)
     if client._flush_queue is None or client._flush_queue.empty():
-        await client._flush_pending()
+        if connection := _idle_connection(client):
+            connection.writelines(client._pending)  # type: ignore[no-untyped-call]
+            client._pending = []
+            client._pending_data_size = 0
+        else:
+            await client._flush_pending()
+
+
+def _idle_connection(client: Client) -> TcpTransport | None:
+    """One that takes more at once; without it, a task of nats-py writes and waits."""
+    connection, flusher = client._transport, client._flusher_task
+    if not client.is_connected or flusher is None or flusher.done() or not isinstance(connection, TcpTransport):
+        return None
+    writer = connection._io_writer
+    if writer is None or writer.transport.is_closing() or writer.transport.get_write_buffer_size() > MOST_BUFFERED:
+        return None
+    return connection

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -48,8 +50,21 @@ def msg(sid: int, body: bytes, reply: bytes = b"", *, subject: bytes = b"a.b", h
     return b" ".join([*words, b"%d" % (len(headers) + len(body))]) + b"\r\n" + headers + body + b"\r\n"
 
 
+async def parse(client: Client, data: bytes) -> None:
+    """As nats-py does with what it has read."""
+    await client._ps.parse(data)
+
+
+async def receive(client: Client, data: bytes) -> None:
+    """As asyncio does with what the connection brings."""
+    client._transport._io_reader.feed_data(data)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 333, 100_000])
-async def test_all_is_read_however_it_is_cut(client: Client, size: int) -> None:
+@pytest.mark.parametrize("give", [parse, receive])
+async def test_all_is_read_however_it_is_cut(
+    client: Client, size: int, give: Callable[[Client, bytes], Awaitable[None]]
+) -> None:
     ears = Ears()
     at_once, by_callback = await ears.open(client)
     said = [
@@ -70,8 +85,9 @@ async def test_all_is_read_however_it_is_cut(client: Client, size: int) -> None:
     data = b"".join(said)
 
     for at in range(0, len(data), size):
-        await client._ps.parse(data[at : at + size])
+        await give(client, data[at : at + size])
 
+    await eventually(lambda: ears.taken and ears.taken[-1][2] == b"6", "the last message")
     assert ears.taken == [
         ("a.b", "reply.1", b"1"),
         ("a.b", "", b""),
@@ -89,13 +105,40 @@ async def test_all_is_read_however_it_is_cut(client: Client, size: int) -> None:
     assert await eventually(lambda: ears.statuses or None, "the status") == ["408"]
 
 
-async def test_what_is_written_together_arrives_in_its_order(client: Client) -> None:
+@pytest.mark.parametrize("body", [b"", b"x" * 20_000], ids=["small", "more than a connection takes at once"])
+async def test_what_is_written_together_arrives_in_its_order(client: Client, body: bytes) -> None:
     ears = Ears()
     await ears.open(client)
     before = client.stats["in_msgs"]
+    bodies = [b"%d%b" % (number, body) for number in range(2000)]
 
-    await write(client, [command("at.once", b"%d" % number, "re", {"One": "1"}) for number in range(2000)])
+    for at in range(0, len(bodies), 100):
+        await write(client, [command("at.once", found, "re", {"One": "1"}) for found in bodies[at : at + 100]])
 
     await eventually(lambda: len(ears.taken) == 2000 or None, "all messages")
-    assert ears.taken == [("at.once", "re", b"%d" % number) for number in range(2000)]
+    assert ears.taken == [("at.once", "re", found) for found in bodies]
     assert client.stats["in_msgs"] - before == 2000
+
+
+async def test_messages_are_taken_before_they_are_read_also_on_the_next_connection(client: Client) -> None:
+    ears = Ears()
+    await ears.open(client)
+    await client.flush()
+    connection = client._transport
+    first = connection._io_reader
+    connection._io_writer.transport.abort()
+    await eventually(lambda: connection._io_reader is not first and client.is_connected, "another connection")
+    await client.flush()
+    read: list[bytes] = []
+    parse = client._ps.parse
+
+    async def parse_and_tell(data: bytes = b"") -> None:
+        read.append(data)
+        await parse(data)
+
+    client._ps.parse = parse_and_tell  # type: ignore[method-assign]
+    await write(client, [command("at.once", b"early"), command("by.callback", b"late")])
+
+    await eventually(lambda: ears.called or None, "the second message")
+    assert ears.taken == [("at.once", "", b"early")]
+    assert not [data for data in read if b"early" in data]
