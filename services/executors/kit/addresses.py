@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -59,6 +60,7 @@ def read_allowed(texts: Iterable[str]) -> AllowedAddresses:
     return AllowedAddresses(tuple(networks), frozenset(hosts))
 
 
+@lru_cache(maxsize=1024)
 def is_public(address: Address) -> bool:
     """Global unicast, also behind an IPv4 address that is mapped into IPv6."""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from functools import lru_cache
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -38,15 +39,9 @@ class Guard(AbstractResolver):
 
     def check_literal(self, host: str, port: int) -> None:
         """What aiohttp dials without asking for it: a host that is an address."""
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            if ":" in host or not any(character.isalpha() for character in host):
-                raise AddressRefusedError(
-                    f"{host} is neither a name nor an address. Write an IPv4 address as four numbers up to 255."
-                ) from None
-            return
-        self._check(host, port, address)
+        address = _literal(host)
+        if address is not None:
+            self._check(host, port, address)
 
     def _check(self, host: str, port: int, address: Address) -> None:
         if is_public(address) or self._allowed.allows(host.lower(), port, address):
@@ -59,6 +54,19 @@ class Guard(AbstractResolver):
 
     async def close(self) -> None:
         """It holds nothing."""
+
+
+@lru_cache(maxsize=1024)
+def _literal(host: str) -> Address | None:
+    """The address that stands there; None for a name. Raises AddressRefusedError for what is neither."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        if ":" not in host and any(character.isalpha() for character in host):
+            return None
+        raise AddressRefusedError(
+            f"{host} is neither a name nor an address. Write an IPv4 address as four numbers up to 255."
+        ) from None
 
 
 def _dialled(host: str, port: int, address: Address) -> ResolveResult:

@@ -53,26 +53,30 @@ class ResultPublisher:
         self._subject = subjects.node_result(node_type)
         self._worker = worker
         self._waiting: list[Finished] = []
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._is_due = False
         self._sending: set[asyncio.Task[None]] = set()
         #: Of work that may be done again without harm: it had no effect but its result.
         self.late_acks = LateAcks(pull)
 
     def put(self, finished: Sequence[Finished]) -> None:
         self._waiting += finished
-        self._arrived.set()
+        self._send_soon()
 
-    async def run(self) -> None:
-        while True:
-            await self._arrived.wait()
-            await self._room.acquire()
-            batch = self._take()
-            if not self._waiting:
-                self._arrived.clear()
-            task = asyncio.create_task(self._send(batch))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+    def _send_soon(self) -> None:
+        """With all else that finishes in this step of the event loop."""
+        if self._waiting and not self._is_due and len(self._sending) < IN_FLIGHT:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._send_next)
+
+    def _send_next(self) -> None:
+        self._is_due = False
+        task = asyncio.create_task(self._send(self._take()))
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._send_soon()
 
     async def drain(self) -> None:
         """Wait until all results are kept and all work is acknowledged."""
@@ -104,7 +108,6 @@ class ResultPublisher:
                     await finished.message.ack()
                     self._on_kept(finished.held)
         finally:
-            self._room.release()
             await self._pull.release([finished.message for finished in batch])
 
     async def _publish(self, bodies: list[bytes]) -> None:

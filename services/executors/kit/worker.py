@@ -43,9 +43,9 @@ MOST_DELIVERIES = 5
 #: while the coordinator settles it. Keeps other types of the process, and beats, going.
 FAST_BATCH = 64
 FAST_TURN_S = 0.1
-#: Steps of the event loop in which results leave: they are taken up, sent, and written to the socket by nats-py. With
-#: fewer they would wait for the turns after theirs, and the coordinator for all of them at once.
-STEPS_OUT = 3
+#: Steps of the event loop in which results leave: they are taken up, and sent. With fewer they would wait for the turns
+#: after theirs, and the coordinator for all of them at once.
+STEPS_OUT = 2
 #: Fast work that does not end for so long never will: what waits behind it is for other workers.
 FAST_LIMIT_S = 60.0
 #: Work that has not ended so long after its timeout never will.
@@ -86,7 +86,7 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set; then work that goes on may end, and the rest is handed back."""
-        async with Tasks([self._results.run(), self._results.late_acks.run(), self._beats.run()]):
+        async with Tasks([self._results.late_acks.run(), self._beats.run()]):
             await self.pull.start()
             loop = watched(self._loop())
             await stopping.wait()

@@ -59,7 +59,6 @@ class Llm:
         headers = {"content-type": "application/json", "accept": "text/event-stream"}
         if provider.key is not None:
             headers["authorization"] = f"Bearer {provider.key.get_secret_value()}"
-        url = httpx.URL(f"{provider.base_url}/chat/completions")
 
         async def read(response: httpx.Response) -> None:
             check_encoding(response)
@@ -68,7 +67,9 @@ class Llm:
             await _read(response, answer)
 
         # The attempt's own timeout ends a stream that goes on for ever; this one ends silence.
-        request = self._client.build_request("POST", url, headers=headers, content=body, timeout_s=SILENCE_S)
+        request = self._client.build_request(
+            "POST", provider.completions_url, headers=headers, content=body, timeout_s=SILENCE_S
+        )
         await self._client.exchange(request, read)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import httpx
 from pydantic import SecretStr
@@ -24,10 +25,14 @@ class Provider:
     key_variable: str | None = None
     default_model: str | None = None
 
+    @cached_property
+    def completions_url(self) -> httpx.URL:
+        return httpx.URL(f"{self.base_url}/chat/completions")
+
     def without_credentials(self, text: str) -> str:
         """What a provider said, which may quote the key or what stands in its URL."""
         keys = [self.key.get_secret_value()] if self.key is not None else []
-        return blot_out(text, [*keys, *credentials_of_url(httpx.URL(self.base_url))])
+        return blot_out(text, [*keys, *credentials_of_url(self.completions_url)])
 
 
 def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:
