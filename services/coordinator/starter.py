@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -91,7 +92,7 @@ class Starter:
 
     async def _start_or_refuse(self, requests: Sequence[StartRequest]) -> None:
         try:
-            started = await self._start(requests)
+            await self._start(requests)
         except (psycopg.OperationalError, psycopg.errors.DeadlockDetected) as error:
             log.warning("Postgres did not take new runs", error=words_of(error))
             answer_unavailable(requests)
@@ -105,13 +106,8 @@ class Starter:
                     await self._start_or_refuse([request])
             else:
                 answer(requests[0], _error_of(error))
-        else:
-            if started:
-                task = logged(self._announce(started))
-                self._announcing.add(task)
-                task.add_done_callback(self._announcing.discard)
 
-    async def _start(self, requests: Sequence[StartRequest]) -> dict[RunId, tuple[RunState, RunFacts]]:
+    async def _start(self, requests: Sequence[StartRequest]) -> None:
         async with self._pool.connection() as connection:
             await self._resolve(connection, requests)
             makers = _makers(requests)
@@ -123,6 +119,8 @@ class Starter:
             for span in spans:
                 span.end()
             made = {run_id: makers[run_id] for run_id in inserted}
+            # Their nodes are on their way before those who wait for answers have their turn.
+            self._begin(made, runs, inserted)
             for request in made.values():
                 answer(request, None)
             await answer_existing(connection, [one for one in requests if made.get(one.run_id) is not one])
@@ -132,16 +130,27 @@ class Starter:
                 STARTS_REFUSED.labels(reason_label(request.refusal.problem.type)).inc()
             if request.refusal is not None and made.get(request.run_id) is request:
                 await self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
+
+    def _begin(
+        self,
+        made: Mapping[RunId, StartRequest],
+        runs: Mapping[RunId, RunState],
+        began: Mapping[RunId, datetime | None],
+    ) -> None:
+        """Remember and announce those of the runs made that have begun."""
         started = {}
         for run_id, request in made.items():
-            run, began = runs.get(run_id), inserted[run_id]
-            if run is not None and began is not None:
+            run, at = runs.get(run_id), began[run_id]
+            if run is not None and at is not None:
                 asked = request.request
-                facts = RunFacts(run.graph, asked.input, began, request.traceparent, asked.is_awaited)
+                facts = RunFacts(run.graph, asked.input, at, request.traceparent, asked.is_awaited)
                 self._versions.remember(run.id, facts)
                 self._memory.begin(run)
                 started[run.id] = (run, facts)
-        return started
+        if started:
+            task = logged(self._announce(started))
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
 
     async def _resolve(self, connection: Connection, requests: Sequence[StartRequest]) -> None:
         """Give each request its graph, or its refusal."""

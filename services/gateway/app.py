@@ -45,10 +45,10 @@ KEEP_ALIVE_S = 75
 #: Connections that wait to be taken.
 BACKLOG = 2048
 
+#: What is asked for most stands first: a request is compared with one route after the other.
 ROUTERS = (
-    system.router,
-    pipelines.router,
     runs.router,
+    pipelines.router,
     nodes.router,
     versions.router,
     run_actions.router,
@@ -56,6 +56,19 @@ ROUTERS = (
     events.router,
     webhook_routes.router,
     key_routes.router,
+    system.router,
+)
+#: The order in which the document shows them.
+TAGS = (
+    "pipelines",
+    "nodes and edges",
+    "versions",
+    "pipeline_runs",
+    "node_results",
+    "events",
+    "webhooks",
+    "api_keys",
+    "system",
 )
 
 
@@ -65,6 +78,7 @@ def make_app(settings: GatewaySettings) -> FastAPI:
         version=version("pipewright"),
         description="Node-based LLM workflows: build pipelines, run them, read what each node did.",
         generate_unique_id_function=operation_id,
+        openapi_tags=[{"name": name} for name in TAGS],
         docs_url=None,
         redoc_url=None,
     )
