@@ -100,7 +100,7 @@ class RunActions:
         graph = await self._versions.graph(connection, row["version_id"])
         decision = Decision()
         decision.end(RunState(str(run_id), graph, status, row["unfinished"], seq, {}), status, error)
-        await self._dispatcher.announce_changes(decision, {})
+        self._dispatcher.announce_changes(decision, {})
 
     async def release(self, connection: Connection, request: RunRelease, missing: Missing) -> None:
         """A held run begins."""

@@ -19,7 +19,7 @@ from services.coordinator.tokens import Tokens
 from services.coordinator.versions import RunFacts
 from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher, Sending
 from shared.bus.transfers import MESSAGE_LIMIT, Transfers
-from shared.bus.wire import command, write
+from shared.bus.wire import NOT_WRITTEN, command, write
 from shared.contracts import subjects
 from shared.contracts.problems import NodeProblem
 from shared.contracts.runs import RunEvent
@@ -98,7 +98,7 @@ class Dispatcher:
             if size > PART_BYTES:
                 is_complete &= not await self._publisher.publish(part)
                 part, size = [], 0
-        return Sent(self._publisher, await self._publisher.send(part), is_complete=is_complete)
+        return Sent(self._publisher, self._publisher.send(part), is_complete=is_complete)
 
     @staticmethod
     def unknown(
@@ -139,20 +139,20 @@ class Dispatcher:
             subjects.node_ready(node.node_type), body, f"{run_id}:{node.key}:{node.attempt}:{node.dispatch}"
         )
 
-    async def announce_started(self, runs: Iterable[RunState]) -> None:
-        await self._tell(
+    def announce_started(self, runs: Iterable[RunState]) -> None:
+        self._tell(
             [
                 _event("started", run, [_change(node) for node in islice(run.nodes.values(), CHANGES_IN_EVENT)])
                 for run in runs
             ]
         )
 
-    async def announce_refused(self, run_id: RunId, pipeline_id: UUID | None, error: NodeProblem) -> None:
+    def announce_refused(self, run_id: RunId, pipeline_id: UUID | None, error: NodeProblem) -> None:
         """A request of the stream that could not start is a run that has failed."""
         event = RunEvent(run_id=UUID(run_id), pipeline_id=pipeline_id, seq=1, status=RunStatus.FAILED, error=error)
-        await self._tell([_written("failed", run_id, 1, event.model_dump_json().encode())])
+        self._tell([_written("failed", run_id, 1, event.model_dump_json().encode())])
 
-    async def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment]) -> None:
+    def announce_changes(self, decision: Decision, shown: Mapping[RunId, orjson.Fragment]) -> None:
         """One event a run: best effort, because readers read the run again when one is missing. Those of `shown`
         bring their run along."""
         changes: dict[RunId, list[dict[str, Any]]] = {run_id: [] for run_id in decision.runs}
@@ -164,17 +164,17 @@ class Dispatcher:
             end = decision.ended.get(run_id)
             error = end.error if end else None
             events.append(_event(EVENT_KINDS[run.status], run, changes[run_id], error, shown.get(run_id)))
-        await self._tell(events)
+        self._tell(events)
 
-    async def _tell(self, events: list[bytes]) -> None:
+    def _tell(self, events: list[bytes]) -> None:
         """Of one that is not sent, readers find the gap and read the run."""
         most = self._client.max_payload
         fitting = [event for event in events if len(event) <= most]
         if len(fitting) < len(events):
             log.warning("events are larger than NATS takes", count=len(events) - len(fitting))
         try:
-            await write(self._client, fitting)
-        except nats.errors.Error as error:
+            write(self._client, fitting)
+        except NOT_WRITTEN as error:
             log.warning("events were not sent", count=len(fitting), error=words_of(error))
 
 

@@ -15,7 +15,7 @@ from psycopg import errors as postgres_errors
 
 from services.coordinator.awaited import awaited_ends, shown_ends
 from services.coordinator.decision import Decision, NodeRef
-from services.coordinator.dispatch import Dispatch, Dispatcher
+from services.coordinator.dispatch import Dispatch, Dispatcher, Sent
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
 from services.coordinator.large_inputs import LargeInputs, ends_of
@@ -62,6 +62,7 @@ class Stored:
     shown: Mapping[RunId, orjson.Fragment]
     #: A webhook is to be told of a run that ended.
     has_deliveries: bool
+    on_the_way: Sent | None = None
 
 
 class Settler:
@@ -191,14 +192,21 @@ class Settler:
         shown = shown_ends(saved.awaited, facts, known)
         return Stored(decision, sent, facts, known, saved.outputs, shown, saved.has_deliveries)
 
+    async def send(self, stored: Stored) -> Sent:
+        """The first thing that `announce` does, for who can do it at once: the nodes leave, but for those whose inputs
+        were left out."""
+        large = self._large(stored)
+        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
+        sent = await self._dispatcher.send(others, stored.facts, {**stored.known, **ends_of(stored.read)})
+        stored.on_the_way = sent
+        return sent
+
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
         decision = stored.decision
-        large = self._large(stored)
         # Work first, and all else while its acknowledgements are on their way.
-        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
-        sent = await self._dispatcher.send(others, stored.facts, {**stored.known, **ends_of(stored.read)})
-        await self._dispatcher.announce_changes(decision, stored.shown)
+        sent = stored.on_the_way or await self.send(stored)
+        self._dispatcher.announce_changes(decision, stored.shown)
         count(decision, stored.facts)
         tell_ends(decision, stored.facts)
         if stored.has_deliveries:
@@ -208,7 +216,7 @@ class Settler:
             await self._ended_runs.put({**decision.ended_before, **ended}.items())
         self._versions.forget(decision.ended)
         is_stored = await sent.is_stored()
-        return await self._send_large(large, stored) and is_stored
+        return await self._send_large(self._large(stored), stored) and is_stored
 
     def _large(self, stored: Stored) -> list[Dispatch]:
         """Those whose inputs were left out."""

@@ -85,6 +85,10 @@ class SettlingLoop:
         while batch := await self._next():
             outcomes = [outcome for read in batch for outcome in read.outcomes]
             stored = await self._settler.settle(outcomes) if outcomes else []
+            if not self._ahead:
+                # Nothing is kept from Postgres by it.
+                for one in stored:
+                    await self._settler.send(one)
             if log.isEnabledFor(DEBUG):
                 _tell(outcomes)
             await self._room.acquire()
@@ -95,7 +99,7 @@ class SettlingLoop:
         if self._announcing:
             await asyncio.wait(self._announcing)
         await end([acknowledging])
-        await self._acks.send()
+        self._acks.send()
 
     async def _read(self) -> None:
         while messages := await self._pull.take(MESSAGES):

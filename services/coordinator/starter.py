@@ -129,7 +129,7 @@ class Starter:
             if request.refusal is not None:
                 STARTS_REFUSED.labels(reason_label(request.refusal.problem.type)).inc()
             if request.refusal is not None and made.get(request.run_id) is request:
-                await self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
+                self._dispatcher.announce_refused(request.run_id, request.pipeline_id, _problem(request.refusal))
 
     def _begin(
         self,
@@ -191,7 +191,7 @@ class Starter:
         facts = {run_id: facts for run_id, (_, facts) in started.items()}
         runs = [run for run, _ in started.values()]
         sent = await self._dispatcher.send(dispatches, facts, {})
-        await self._dispatcher.announce_started(runs)
+        self._dispatcher.announce_started(runs)
         await sent.is_stored()
 
 

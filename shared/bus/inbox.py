@@ -37,7 +37,7 @@ class Inbox:
         self._waiting[number] = answer
         try:
             async with asyncio.timeout(timeout_s):
-                await write(self._client, [command(subject, body, f"{self._prefix}.{number}", headers)])
+                write(self._client, [command(subject, body, f"{self._prefix}.{number}", headers)])
                 return await answer
         finally:
             del self._waiting[number]

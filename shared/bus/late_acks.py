@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-import nats.errors
 from nats.aio.msg import Msg
 
 from shared.bus.pull import Pull
+from shared.bus.wire import NOT_WRITTEN
 from shared.errors import words_of
 from shared.logging import get_logger
 
@@ -47,19 +47,19 @@ class LateAcks:
             due, self._old, self._new = self._old, self._new, []
             if not self._old:
                 self._arrived.clear()
-            await self._acknowledge(due)
+            self._acknowledge(due)
 
-    async def send(self) -> None:
+    def send(self) -> None:
         """Acknowledge all of it now."""
         due, self._old, self._new = self.waiting(), [], []
-        await self._acknowledge(due)
+        self._acknowledge(due)
 
     def waiting(self) -> list[Msg]:
         """What is not acknowledged yet."""
         return [*self._old, *self._new]
 
-    async def _acknowledge(self, messages: Iterable[Msg]) -> None:
+    def _acknowledge(self, messages: Iterable[Msg]) -> None:
         try:
-            await self._pull.acknowledge(messages)
-        except nats.errors.Error as error:
+            self._pull.acknowledge(messages)
+        except NOT_WRITTEN as error:
             log.warning("messages could not be acknowledged and come again", error=words_of(error))

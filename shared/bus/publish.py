@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from shared.bus.arrivals import subscribe
-from shared.bus.wire import AROUND, command, write
+from shared.bus.wire import AROUND, NOT_WRITTEN, command, write
 from shared.errors import words_of
 from shared.logging import get_logger
 
@@ -77,16 +76,16 @@ class Publisher:
         What is refused, as it is while a cluster elects a leader, is sent again until the time is over. What is larger
         than the server takes is not sent at all.
         """
-        return await self.finish(await self.send(messages), timeout_s)
+        return await self.finish(self.send(messages), timeout_s)
 
-    async def send(self, messages: Sequence[Outgoing]) -> Sending:
+    def send(self, messages: Sequence[Outgoing]) -> Sending:
         """The first half of `publish`, for who has something to do meanwhile; `finish` is the other."""
         self._next += 1
         sending = Sending(str(self._next), messages, self.most_bytes)
         if sending.large:
             log.error("messages are larger than NATS takes; raise its max_payload to 1MB", count=len(sending.large))
         self._under_way[sending.name] = sending
-        await self._write(sending)
+        self._write(sending)
         return sending
 
     async def finish(self, sending: Sending, timeout_s: float = TIMEOUT_S) -> list[Outgoing]:
@@ -100,7 +99,7 @@ class Publisher:
                     await asyncio.sleep(AGAIN_S)
                     sending.waiting, sending.refused = sending.refused, set()
                     sending.answered.clear()
-                    await self._write(sending)
+                    self._write(sending)
                     await sending.answered.wait()
         except TimeoutError:
             count = len(sending.waiting | sending.refused)
@@ -109,7 +108,7 @@ class Publisher:
             del self._under_way[sending.name]
         return sending.unacknowledged()
 
-    async def _write(self, sending: Sending) -> None:
+    def _write(self, sending: Sending) -> None:
         """What cannot be sent is not waited for."""
         inbox = f"{self._prefix}.{sending.name}"
         commands = []
@@ -118,9 +117,8 @@ class Publisher:
             headers = {MESSAGE_ID: message.message_id} if message.message_id else None
             commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await write(self._client, commands)
-        except (nats.errors.Error, TimeoutError) as error:
+            write(self._client, commands)
+        except NOT_WRITTEN as error:
             log.warning("messages could not be sent", count=len(commands), error=words_of(error))
             sending.answered.set()
 

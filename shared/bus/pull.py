@@ -148,9 +148,9 @@ class Pull:
         self._held |= {id(message): message for message in batch}
         return batch
 
-    async def acknowledge(self, messages: Iterable[Msg]) -> None:
+    def acknowledge(self, messages: Iterable[Msg]) -> None:
         """These leave their stream; raises an error of nats-py when NATS cannot be told."""
-        await write(self._client, [command(message.reply, b"") for message in messages])
+        write(self._client, [command(message.reply, b"") for message in messages])
 
     async def release(self, messages: Iterable[Msg]) -> None:
         """These messages, which were taken, are settled: there is room for others."""

@@ -20,7 +20,7 @@ from shared.bus.arrivals import subscribe
 from shared.bus.flushing import flush, unsubscribe
 from shared.bus.inbox import Inbox
 from shared.bus.transfers import MESSAGE_LIMIT, TransferError, Transfers
-from shared.bus.wire import command, write
+from shared.bus.wire import NOT_WRITTEN, command, write
 from shared.contracts.message import Message, TransferRef
 from shared.contracts.problems import FieldProblem, Problem, pointer_to
 from shared.contracts.runs import ProblemReply
@@ -85,8 +85,7 @@ class Rpc:
             found = orjson.loads(await self._unpack(answer))
         except (nats.errors.NoRespondersError, TimeoutError) as error:
             raise _unavailable(subject) from error
-        except (nats.errors.Error, OSError, RuntimeError) as error:
-            # OSError, and RuntimeError of uvloop: the connection was cut, and nats-py does not know it yet.
+        except NOT_WRITTEN as error:
             raise _unavailable("NATS") from error
         if isinstance(found, dict) and isinstance(found.get("error"), dict) and len(found) == 1:
             raise reported(Problem.model_validate(found["error"]))
@@ -125,8 +124,8 @@ class Rpc:
 
     async def _refuse(self, message: Msg) -> None:
         if message.reply:
-            with suppress(nats.errors.Error):
-                await write(self._client, [command(message.reply, OVERLOADED)])
+            with suppress(*NOT_WRITTEN):
+                write(self._client, [command(message.reply, OVERLOADED)])
 
     async def _answer(self, message: Msg, endpoint: Endpoint) -> None:
         try:
@@ -146,8 +145,8 @@ class Rpc:
         """What cannot be sent is told in its place, as far as NATS is there."""
         try:
             reply, headers = await self._reply(message.subject, answer)
-            await write(self._client, [command(message.reply, reply, headers=headers)])
-        except (nats.errors.Error, TimeoutError) as error:
+            write(self._client, [command(message.reply, reply, headers=headers)])
+        except NOT_WRITTEN as error:
             log.warning("an answer could not be sent", subject=message.subject, error=words_of(error))
 
     async def _reply(self, subject: str, answer: BaseModel | PlainReply) -> tuple[bytes, dict[str, str] | None]:

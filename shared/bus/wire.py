@@ -6,16 +6,19 @@ five times as long as its command alone, and as long again for every five header
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.transport import TcpTransport
+from nats.aio.transport import TcpTransport, Transport
 
 #: Bytes around a body, at most: subjects, sizes and headers.
 AROUND = 1024
 #: Bytes; with more that the connection has not taken yet, asyncio would have who writes wait.
 MOST_BUFFERED = 64 * 1024
+#: What `write` raises; of them OSError and RuntimeError when the connection was cut and nats-py does not know it yet.
+NOT_WRITTEN = (nats.errors.Error, OSError, RuntimeError)
 HEADERS_BEGIN = "NATS/1.0\r\n"
 
 
@@ -36,9 +39,10 @@ def command(subject: str, body: bytes, reply: str = "", headers: Mapping[str, st
     return b"%b%b\r\n" % (head.encode(), body)
 
 
-async def write(client: Client, commands: Iterable[bytes]) -> None:
-    """Hand these over to be sent, in this order, as nats-py's `publish` does; raises an error of nats-py. None is sent
-    when one of them is larger than the server takes, since that would end the connection."""
+def write(client: Client, commands: Iterable[bytes]) -> None:
+    """Hand these over to be sent, in this order, as nats-py's `publish` does; what the connection does not take now is
+    sent when it does, or on the next one. Raises one of NOT_WRITTEN. None is sent when one of them is larger than the
+    server takes, since that would end the connection."""
     found = list(commands)
     if not found:
         return
@@ -51,22 +55,27 @@ async def write(client: Client, commands: Iterable[bytes]) -> None:
         raise nats.errors.MaxPayloadError
     if not client.is_connected and client.pending_data_size + len(data) > client._max_pending_size:
         raise nats.errors.OutboundBufferLimitError
-    await client._send_command(data)
-    if client._flush_queue is None or client._flush_queue.empty():
-        if connection := _idle_connection(client):
-            connection.writelines(client._pending)  # type: ignore[no-untyped-call]
-            client._pending = []
-            client._pending_data_size = 0
-        else:
-            await client._flush_pending()
+    client._pending.append(data)
+    client._pending_data_size += len(data)
+    if client.is_connected:
+        _flush(client)
 
 
-def _idle_connection(client: Client) -> TcpTransport | None:
-    """One that takes more at once; without it, a task of nats-py writes and waits."""
-    connection, flusher = client._transport, client._flusher_task
-    if not client.is_connected or flusher is None or flusher.done() or not isinstance(connection, TcpTransport):
-        return None
-    writer = connection._io_writer
-    if writer is None or writer.transport.is_closing() or writer.transport.get_write_buffer_size() > MOST_BUFFERED:
-        return None
-    return connection
+def _flush(client: Client) -> None:
+    """At once where that is possible, else by nats-py's task, which waits for the connection to take it."""
+    connection, flusher, due = client._transport, client._flusher_task, client._flush_queue
+    if connection is None or due is None:
+        return
+    if flusher is None or flusher.done() or _takes_more(connection):
+        connection.writelines(client._pending)
+        client._pending = []
+        client._pending_data_size = 0
+    elif due.empty():
+        due.put_nowait(asyncio.get_running_loop().create_future())
+
+
+def _takes_more(connection: Transport) -> bool:
+    writer = connection._io_writer if isinstance(connection, TcpTransport) else None
+    if writer is None or writer.transport.is_closing():
+        return False
+    return writer.transport.get_write_buffer_size() < MOST_BUFFERED

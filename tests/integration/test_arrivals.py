@@ -113,7 +113,7 @@ async def test_what_is_written_together_arrives_in_its_order(client: Client, bod
     bodies = [b"%d%b" % (number, body) for number in range(2000)]
 
     for at in range(0, len(bodies), 100):
-        await write(client, [command("at.once", found, "re", {"One": "1"}) for found in bodies[at : at + 100]])
+        write(client, [command("at.once", found, "re", {"One": "1"}) for found in bodies[at : at + 100]])
 
     await eventually(lambda: len(ears.taken) == 2000 or None, "all messages")
     assert ears.taken == [("at.once", "re", found) for found in bodies]
@@ -137,7 +137,7 @@ async def test_messages_are_taken_before_they_are_read_also_on_the_next_connecti
         await parse(data)
 
     client._ps.parse = parse_and_tell  # type: ignore[method-assign]
-    await write(client, [command("at.once", b"early"), command("by.callback", b"late")])
+    write(client, [command("at.once", b"early"), command("by.callback", b"late")])
 
     await eventually(lambda: ears.called or None, "the second message")
     assert ears.taken == [("at.once", "", b"early")]

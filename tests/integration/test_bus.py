@@ -119,7 +119,7 @@ async def test_what_would_be_acknowledged_late_is_so_at_once_by_who_ends(client:
         messages += await pull.take(2)
     acks.put(messages)
 
-    await acks.send()
+    acks.send()
 
     await flush(client)
     info = await client.jetstream().consumer_info(subjects.NODE_WORK, "step")

@@ -14,7 +14,7 @@ from services.executors.kit.beats import Held
 from services.executors.kit.errors import PermanentNodeError
 from services.executors.kit.outcomes import failed
 from shared.bus.late_acks import LateAcks
-from shared.bus.publish import Outgoing, Publisher
+from shared.bus.publish import Outgoing, Publisher, Sending
 from shared.bus.pull import Pull
 from shared.bus.transfers import MESSAGE_LIMIT
 from shared.contracts import subjects
@@ -70,7 +70,10 @@ class ResultPublisher:
 
     def _send_next(self) -> None:
         self._is_due = False
-        task = asyncio.create_task(self._send(self._take()))
+        batch = self._take()
+        bodies = [finished.body for finished in batch if finished.body is not None]
+        message: list[Any] = [Outgoing(self._subject, self._encode(bodies))] if bodies else []
+        task = asyncio.create_task(self._keep(batch, message, self._publisher.send(message)))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -82,7 +85,7 @@ class ResultPublisher:
         """Wait until all results are kept and all work is acknowledged."""
         while self._waiting or self._sending:
             await asyncio.wait(self._sending or {asyncio.create_task(asyncio.sleep(0))})
-        await self.late_acks.send()
+        self.late_acks.send()
 
     def _take(self) -> list[Finished]:
         """As many as fit into one message."""
@@ -97,11 +100,9 @@ class ResultPublisher:
         del self._waiting[:count]
         return batch
 
-    async def _send(self, batch: list[Finished]) -> None:
+    async def _keep(self, batch: list[Finished], message: list[Any], sending: Sending) -> None:
         try:
-            bodies = [finished.body for finished in batch if finished.body is not None]
-            if bodies:
-                await self._publish(bodies)
+            await self._publish(message, sending)
             self.late_acks.put(finished.message for finished in batch if finished.held is None)
             for finished in batch:
                 if finished.held is not None:
@@ -110,12 +111,12 @@ class ResultPublisher:
         finally:
             await self._pull.release([finished.message for finished in batch])
 
-    async def _publish(self, bodies: list[bytes]) -> None:
+    async def _publish(self, message: list[Any], sending: Sending) -> None:
         """Until the stream has acknowledged it, however long NATS is away."""
-        message: list[Any] = [Outgoing(self._subject, self._encode(bodies))]
-        while await self._publisher.publish(message):
+        while await self._publisher.finish(sending):
             log.warning("results were not acknowledged; sending them again", subject=self._subject)
             await asyncio.sleep(TRY_AGAIN_S)
+            sending = self._publisher.send(message)
 
     def _encode(self, bodies: list[bytes]) -> bytes:
         message = orjson.dumps({"worker": self._worker, "results": [orjson.Fragment(body) for body in bodies]})

@@ -43,9 +43,6 @@ MOST_DELIVERIES = 5
 #: while the coordinator settles it. Keeps other types of the process, and beats, going.
 FAST_BATCH = 64
 FAST_TURN_S = 0.1
-#: Steps of the event loop in which results leave: they are taken up, and sent. With fewer they would wait for the turns
-#: after theirs, and the coordinator for all of them at once.
-STEPS_OUT = 2
 #: Fast work that does not end for so long never will: what waits behind it is for other workers.
 FAST_LIMIT_S = 60.0
 #: Work that has not ended so long after its timeout never will.
@@ -102,9 +99,8 @@ class Worker:
             if not self._ended_runs.is_current and not await self._hold_back(messages):
                 continue
             rest = await self._take_some(messages)
-            # Fast work never waits; let the loops beside this one have their turn.
-            for _ in range(STEPS_OUT):
-                await asyncio.sleep(0)
+            # Fast work never waits: its results leave now, and the loops beside this one have their turn.
+            await asyncio.sleep(0)
 
     async def _take_some(self, messages: list[Msg]) -> list[Msg]:
         """As many as there is time for in a turn; returns the rest."""
