@@ -92,9 +92,9 @@ async def test_what_was_told_while_the_connection_was_away_is_read_before_it_cou
     assert ended.is_current
 
 
-async def test_a_process_that_slept_hears_all_that_was_told_meanwhile_first(
-    nats_url: str, client: Client, ended: EndedRuns
-) -> None:
+def sleep_while_runs_end(nats_url: str) -> None:
+    """Nothing of this process's loop moves meanwhile, as if it were frozen."""
+
     async def tell() -> None:
         other = await nats.connect(nats_url)
         await put(other, *(f"run-{number}" for number in range(1000)))
@@ -106,9 +106,28 @@ async def test_a_process_that_slept_hears_all_that_was_told_meanwhile_first(
 
     thread = threading.Thread(target=tell_and_dawdle)
     thread.start()
-    # Nothing of this process's loop moves meanwhile, as if it were frozen.
     thread.join()
 
+
+async def test_a_process_that_slept_hears_all_that_was_told_meanwhile_first(nats_url: str, ended: EndedRuns) -> None:
+    sleep_while_runs_end(nats_url)
+
+    assert not ended.is_current
+    assert await ended.catch_up(5.0)
+    assert "run-999" in ended
+    assert ended.is_current
+
+
+async def test_who_slept_while_it_caught_up_is_not_deceived_by_an_answer_from_before(
+    nats_url: str, hearing: Client, ended: EndedRuns
+) -> None:
+    """The answer to its ping waits before all that was told in its sleep."""
+    catching_up = asyncio.create_task(ended.catch_up(5.0))
+    while not hearing._pongs:
+        await asyncio.sleep(0)
+    sleep_while_runs_end(nats_url)
+
+    assert not await catching_up
     assert not ended.is_current
     assert await ended.catch_up(5.0)
     assert "run-999" in ended

@@ -46,7 +46,9 @@ class EndedRuns:
         #: Which connection the bucket was read on.
         self._connection = -1
         self._looked_at = now()
-        self._has_slept = False
+        #: How often it slept, and how often it had when it began to catch up.
+        self._sleeps = 0
+        self._caught_up = 0
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._ids
@@ -57,8 +59,9 @@ class EndedRuns:
 
         Work that has arrived by then may be older than the end of its run.
         """
-        has_slept = self._has_slept or self._now() - self._looked_at > SLEPT_S
-        return self._is_read.is_set() and self._connection == self._client.stats["reconnects"] and not has_slept
+        if not self._is_read.is_set() or self._connection != self._client.stats["reconnects"]:
+            return False
+        return self._caught_up == self._sleeps and not self._sleeps_now()
 
     def on_end(self, listener: Callable[[str], None]) -> None:
         """Called with the id of every run that ends from now on."""
@@ -68,7 +71,10 @@ class EndedRuns:
         await self._is_read.wait()
 
     async def catch_up(self, timeout_s: float) -> bool:
-        """Hear everything that was told before this call; False when that takes longer."""
+        """Hear everything that was told before this call; False when that takes longer, or when this process slept
+        meanwhile: the answer that it hears then may be older than what was told in its sleep."""
+        self._look()
+        sleeps = self._sleeps
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._client.is_connected:
@@ -81,7 +87,8 @@ class EndedRuns:
                 await flush(self._client)
         except (nats.errors.Error, TimeoutError):
             return False
-        self._looked_at, self._has_slept = self._now(), False
+        self._look()
+        self._caught_up = max(self._caught_up, sleeps)
         return self.is_current
 
     async def restart(self) -> None:
@@ -109,10 +116,15 @@ class EndedRuns:
     async def notice_sleep(self) -> None:
         """Looks at the clock; a look that comes late means that this process was frozen, or its machine slept."""
         while True:
-            self._looked_at = self._now()
+            self._look()
             await asyncio.sleep(LOOK_EVERY_S)
-            if self._now() - self._looked_at > SLEPT_S:
-                self._has_slept = True
+
+    def _look(self) -> None:
+        self._sleeps += self._sleeps_now()
+        self._looked_at = self._now()
+
+    def _sleeps_now(self) -> bool:
+        return self._now() - self._looked_at > SLEPT_S
 
     async def _on_message(self, message: Msg) -> None:
         self._hear(message.subject, message)
