@@ -62,6 +62,7 @@ class Stored:
     shown: Mapping[RunId, orjson.Fragment]
     #: A webhook is to be told of a run that ended.
     has_deliveries: bool
+    #: The nodes that have left already.
     on_the_way: Sent | None = None
 
 

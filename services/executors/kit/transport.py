@@ -53,7 +53,7 @@ class Connections:
             socket_factory=self._socket,
             **({"keepalive_timeout": IDLE_S} if is_kept else {"force_close": True}),
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_NOT_ADDED,
@@ -61,6 +61,9 @@ class Connections:
             max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT,
         )
+        # It has no parameter for it: what is lost on a kept connection may have been done, and is not sent again here.
+        session._retry_connection = False
+        return session
 
     def _socket(self, address: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address

@@ -270,6 +270,16 @@ async def test_a_connection_that_the_server_ended_is_not_used_again(server: Serv
     assert [request.connection for request in server.requests] == [1, 2]
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+async def test_a_request_that_is_lost_on_a_kept_connection_is_sent_once(server: Server, http: Asking, method: str):
+    """It may have been done; whether it is tried again is the node's to say."""
+    server.answers = [text("kept"), Answer(raw=b"")]
+    await http.answer(server.url)
+    failed = await http.failure(server.url, method=method)
+    assert failed.code == "connection_failed"
+    assert [request.connection for request in server.requests] == [1, 1]
+
+
 async def test_connections_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch):
     """Whoever calls one host after another would have a worker run out of descriptors."""
     monkeypatch.setattr(transport, "MOST_KEPT", 3)
