@@ -222,10 +222,12 @@ class Settler:
     def _large(self, stored: Stored) -> list[Dispatch]:
         """Those whose inputs were left out."""
         left_out = {(row["run_id"], row["node_key"]) for row in stored.read if row["is_left_out"]}
+        if not left_out:
+            return []
         return [
             dispatch
             for dispatch in stored.sent
-            if left_out and left_out & self._dispatcher.unknown([dispatch], stored.facts, stored.known)
+            if left_out & self._dispatcher.unknown([dispatch], stored.facts, stored.known)
         ]
 
     async def _send_large(self, large: Sequence[Dispatch], stored: Stored) -> bool:

@@ -149,7 +149,7 @@ class Pull:
         return batch
 
     def acknowledge(self, messages: Iterable[Msg]) -> None:
-        """These leave their stream; raises an error of nats-py when NATS cannot be told."""
+        """These leave their stream; raises one of wire.NOT_WRITTEN when NATS cannot be told."""
         write(self._client, [command(message.reply, b"") for message in messages])
 
     async def release(self, messages: Iterable[Msg]) -> None:

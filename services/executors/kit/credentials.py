@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, quote_plus
 
 import httpx
 
@@ -30,6 +30,11 @@ def credentials_of_url(url: httpx.URL) -> set[str]:
     return {value for value in found if len(value) >= SHORTEST}
 
 
+def basic_credentials(url: httpx.URL) -> str:
+    """User and password as the header `authorization` holds them behind `Basic` (RFC 7617)."""
+    return b64encode(f"{url.username}:{url.password}".encode()).decode()
+
+
 def blot_out(text: str, credentials: Iterable[str]) -> str:
     """The text without them; the longest first, since one may hold another."""
     for credential in sorted(credentials, key=len, reverse=True):
@@ -39,8 +44,8 @@ def blot_out(text: str, credentials: Iterable[str]) -> str:
 
 def _in_url(url: httpx.URL) -> Iterator[str]:
     if url.userinfo:
-        # httpx sends them as a header, so the other side has seen that form, too.
-        yield b64encode(unquote(url.userinfo.decode()).encode()).decode()
+        # They are sent as a header, so the other side has seen that form, too.
+        yield basic_credentials(url)
         yield url.username
         yield url.password
     for _, value in url.params.multi_items():

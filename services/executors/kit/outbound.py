@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,7 +12,7 @@ from typing import Self, TypeVar
 import httpx
 
 from services.executors.kit.addresses import AllowedAddresses
-from services.executors.kit.credentials import blot_out, credentials_of
+from services.executors.kit.credentials import basic_credentials, blot_out, credentials_of
 from services.executors.kit.errors import PermanentNodeError, TransientNodeError
 from services.executors.kit.guard import AddressRefusedError
 from services.executors.kit.transport import GuardedTransport
@@ -76,10 +75,7 @@ class OutboundClient:
 
 def authorization_of(url: httpx.URL) -> dict[str, str]:
     """The header by which its user and password are sent, if it has any."""
-    if not url.userinfo:
-        return {}
-    credentials = f"{url.username}:{url.password}".encode()
-    return {"authorization": f"Basic {b64encode(credentials).decode()}"}
+    return {"authorization": f"Basic {basic_credentials(url)}"} if url.userinfo else {}
 
 
 def shown_url(url: httpx.URL) -> str:

@@ -72,7 +72,7 @@ class ResultPublisher:
         self._is_due = False
         batch = self._take()
         bodies = [finished.body for finished in batch if finished.body is not None]
-        message: list[Any] = [Outgoing(self._subject, self._encode(bodies))] if bodies else []
+        message = [Outgoing(self._subject, self._encode(bodies))] if bodies else []
         task = asyncio.create_task(self._keep(batch, message, self._publisher.send(message)))
         self._sending.add(task)
         task.add_done_callback(self._sent)
@@ -100,7 +100,7 @@ class ResultPublisher:
         del self._waiting[:count]
         return batch
 
-    async def _keep(self, batch: list[Finished], message: list[Any], sending: Sending) -> None:
+    async def _keep(self, batch: list[Finished], message: list[Outgoing], sending: Sending) -> None:
         try:
             await self._publish(message, sending)
             self.late_acks.put(finished.message for finished in batch if finished.held is None)
@@ -111,7 +111,7 @@ class ResultPublisher:
         finally:
             await self._pull.release([finished.message for finished in batch])
 
-    async def _publish(self, message: list[Any], sending: Sending) -> None:
+    async def _publish(self, message: list[Outgoing], sending: Sending) -> None:
         """Until the stream has acknowledged it, however long NATS is away."""
         while await self._publisher.finish(sending):
             log.warning("results were not acknowledged; sending them again", subject=self._subject)

@@ -92,10 +92,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             return response
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        url = URL(f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.raw_path.decode()}", encoded=True)
-        self._guard.check_literal(url.raw_host or "", url.port or 0)
-        timeout = request.extensions["timeout"]
+        timeout, where = request.extensions["timeout"], request.url
         with _as_httpx_errors():
+            url = URL(f"{where.scheme}://{where.netloc.decode()}{where.raw_path.decode()}", encoded=True)
+            self._guard.check_literal(url.raw_host or "", url.port or 0)
             answer = await self._connections.session().request(
                 request.method,
                 url,

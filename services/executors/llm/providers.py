@@ -32,7 +32,7 @@ class Provider:
     def without_credentials(self, text: str) -> str:
         """What a provider said, which may quote the key or what stands in its URL."""
         keys = [self.key.get_secret_value()] if self.key is not None else []
-        return blot_out(text, [*keys, *credentials_of_url(self.completions_url)])
+        return blot_out(text, [*keys, *credentials_of_url(httpx.URL(self.base_url))])
 
 
 def read_providers(settings: ExecutorSettings) -> dict[str, Provider]:

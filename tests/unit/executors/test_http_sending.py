@@ -161,6 +161,13 @@ async def test_what_is_no_url_is_refused_without_its_secrets(http: Asking, url: 
     assert "s3cret" not in failed.message
 
 
+async def test_a_host_that_only_the_one_below_refuses_is_no_fault_of_ours(http: Asking):
+    failed = await http.failure("http://ho\\st/?key=s3cret")
+    assert isinstance(failed, PermanentNodeError)
+    assert failed.code == "invalid_request"
+    assert "s3cret" not in failed.message
+
+
 @pytest.mark.parametrize("timeout_s", [0.5, 300.0])
 async def test_the_timeout_of_the_config_bounds_silence_too(timeout_s: float):
     """And not the minute that the client would wait by itself."""
