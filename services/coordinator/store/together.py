@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from psycopg import AsyncClientCursor
+from psycopg import adapt, generators
+from psycopg.abc import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 
 from services.coordinator.store.queries import query
 from shared.postgres import Connection
@@ -72,18 +76,36 @@ async def execute_together(
     """
     if connection not in _prepared:
         await _prepare(connection)
-    statements = [f"EXECUTE {call.name}({', '.join(['%s'] * len(call.parameters))})" for call in calls]
-    text = "; ".join([*([begins] if begins else []), *statements, *(["COMMIT"] if commits else [])])
-    cursor = AsyncClientCursor(connection)
-    await cursor.execute(text.encode(), [parameter for call in calls for parameter in call.parameters])
-    if begins:
-        cursor.nextset()
-    found: list[Rows] = []
-    for _ in calls:
-        result = cursor.pgresult
-        found.append(await cursor.fetchall() if result is not None and result.nfields else [])
-        cursor.nextset()
-    return found
+    transformer = adapt.Transformer(connection)
+    statements = [_statement(transformer, call) for call in calls]
+    text = b"; ".join([*([begins.encode()] if begins else []), *statements, *([b"COMMIT"] if commits else [])])
+    results = await _send(connection, text)
+    of_calls = results[1:] if begins else results
+    return [_rows(transformer, result) for result in of_calls[: len(calls)]]
+
+
+def _statement(transformer: Transformer, call: Call) -> bytes:
+    parameters = b", ".join([bytes(transformer.as_literal(parameter)) for parameter in call.parameters])
+    return b"EXECUTE %b(%b)" % (call.name.encode(), parameters)
+
+
+async def _send(connection: Connection, text: bytes) -> list[PGresult]:
+    """As a cursor of psycopg does it; a cursor of its own for each would take longer than all else here."""
+    async with connection.lock:
+        connection.pgconn.send_query(text)
+        results: list[PGresult] = await connection.wait(generators.execute(connection.pgconn))
+    for result in results:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise error_from_result(result, connection.info.encoding)
+    return results
+
+
+def _rows(transformer: Transformer, result: PGresult) -> Rows:
+    if not result.ntuples:
+        return []
+    transformer.set_pgresult(result)
+    names = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+    return transformer.load_rows(0, result.ntuples, lambda values: dict(zip(names, values, strict=True)))
 
 
 async def _prepare(connection: Connection) -> None:

@@ -1,0 +1,71 @@
+"""Prepared statements that travel together: what goes there, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.pq import TransactionStatus
+
+from services.coordinator.store.starting import insert_runs
+from services.coordinator.store.together import BEGIN, BEGIN_READING, Call, execute, execute_together
+from shared.clock import new_id
+from shared.postgres import as_json, make_pool
+from tests.integration.engine import Engine
+
+NOTES = ["it's", 'say "so"', r"C:\new\table", "two\nlines", "ünï¢ode ☃", "%s and $1"]
+
+
+async def test_texts_come_back_as_they_went(engine: Engine, database_url: str) -> None:
+    runs = [_refused(note) for note in NOTES]
+    async with make_pool(database_url, "test", 1, prepares_itself=True) as pool, pool.connection() as connection:
+        await insert_runs(connection, runs, {})
+        rows = await execute(connection, "read_runs", [run["id"] for run in runs])
+
+    assert {str(row["id"]): row["input"] for row in rows} == {run["id"]: run["input"] for run in runs}
+    assert all(row["created_at"].tzinfo is not None for row in rows)
+
+
+async def test_each_call_has_the_rows_of_its_own(engine: Engine, database_url: str) -> None:
+    await engine.apply("two", "ab")
+    run_id = await engine.start("two")
+    calls = [
+        Call("read_runs", ([str(new_id())],)),
+        Call("read_nodes", (run_id, None)),
+        Call("read_nodes", (run_id, ["b"])),
+        Call("read_runs", ([run_id],)),
+    ]
+    async with make_pool(database_url, "test", 1, prepares_itself=True) as pool, pool.connection() as connection:
+        nobody, nodes, one, run = await execute_together(connection, calls, begins=BEGIN_READING, commits=True)
+
+        assert connection.info.transaction_status is TransactionStatus.IDLE
+    assert nobody == []
+    assert {row["node_key"] for row in nodes} == {"a", "b"}
+    assert [row["node_key"] for row in one] == ["b"]
+    assert [row["id"] for row in run] == [run_id]
+
+
+async def test_call_that_fails_ends_the_transaction_with_its_error(engine: Engine, database_url: str) -> None:
+    run = _refused("never kept")
+    calls = [Call("insert_runs", (as_json([run]), "[]")), Call("insert_runs", ("no JSON", "[]"))]
+    async with make_pool(database_url, "test", 1, prepares_itself=True) as pool, pool.connection() as connection:
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="json"):
+            await execute_together(connection, calls, begins=BEGIN, commits=True)
+        await connection.rollback()
+
+        assert await execute(connection, "read_runs", [run["id"]]) == []
+
+
+def _refused(note: str) -> dict[str, Any]:
+    """A run that failed at its start: it needs no version."""
+    return {
+        "id": str(new_id()),
+        "pipeline_slug": "greeting",
+        "status": "failed",
+        "input": {"note": note},
+        "request_sha256": "00" * 32,
+        "unfinished": 0,
+        "lanes": {},
+        "error": {"code": "refused", "message": note},
+    }
