@@ -33,6 +33,7 @@ from shared.contracts.states import NodeStatus
 from shared.errors import words_of
 from shared.logging import get_logger
 from shared.postgres import Connection, Pool
+from shared.storable import INLINE_LIMIT
 
 log = get_logger(__name__)
 
@@ -47,6 +48,8 @@ TOO_SLOW = (postgres_errors.QueryCanceled,)
 #: Errors of what is to be stored: trying the same again changes nothing.
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, *TOO_MUCH, *TOO_SLOW, orjson.JSONEncodeError)
 RETRY_DELAY_S = 0.5
+#: So many nodes leave before anything else is done for their batch; to make more would keep the next from Postgres.
+SENT_AT_ONCE = 16
 
 
 @dataclass(slots=True)
@@ -150,6 +153,8 @@ class Settler:
                     runs = await load_slice(connection, graphs, keys, freed, begins=BEGIN)
                     decision = settle(runs, outcomes, self._windows.of, self._random)
                     stored = await self.store(connection, decision, facts, commits=True)
+            if _leave_at_once(stored):
+                stored.on_the_way = await self._send(stored)
         self.memory.keep(stored.decision)
         if any(change.retry_delay_s is not None for change in stored.decision.changes.values()):
             self.retry_scheduled.set()
@@ -193,20 +198,11 @@ class Settler:
         shown = shown_ends(saved.awaited, facts, known)
         return Stored(decision, sent, facts, known, saved.outputs, shown, saved.has_deliveries)
 
-    async def send(self, stored: Stored) -> Sent:
-        """The first thing that `announce` does, for who can do it at once: the nodes leave, but for those whose inputs
-        were left out."""
-        large = self._large(stored)
-        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
-        sent = await self._dispatcher.send(others, stored.facts, {**stored.known, **ends_of(stored.read)})
-        stored.on_the_way = sent
-        return sent
-
     async def announce(self, stored: Stored) -> bool:
         """Publish what was committed; False when some of it was not acknowledged."""
         decision = stored.decision
         # Work first, and all else while its acknowledgements are on their way.
-        sent = stored.on_the_way or await self.send(stored)
+        sent = stored.on_the_way or await self._send(stored)
         self._dispatcher.announce_changes(decision, stored.shown)
         count(decision, stored.facts)
         tell_ends(decision, stored.facts)
@@ -218,6 +214,12 @@ class Settler:
         self._versions.forget(decision.ended)
         is_stored = await sent.is_stored()
         return await self._send_large(self._large(stored), stored) and is_stored
+
+    async def _send(self, stored: Stored) -> Sent:
+        """The nodes leave, but for those whose inputs were left out."""
+        large = self._large(stored)
+        others = [dispatch for dispatch in stored.sent if dispatch not in large] if large else stored.sent
+        return await self._dispatcher.send(others, stored.facts, {**stored.known, **ends_of(stored.read)})
 
     def _large(self, stored: Stored) -> list[Dispatch]:
         """Those whose inputs were left out."""
@@ -246,6 +248,13 @@ class Settler:
         for more in await self.settle(refused):
             is_stored &= await self.announce(more)
         return is_stored
+
+
+def _leave_at_once(stored: Stored) -> bool:
+    """True for few nodes, none of whose inputs are so large that they go through a bucket."""
+    is_large = any(outcome.payload is not None for outcome in stored.decision.attempts)
+    read = sum(row["size"] or 0 for row in stored.read)
+    return len(stored.sent) <= SENT_AT_ONCE and not is_large and read <= INLINE_LIMIT
 
 
 def ended_now(decision: Decision) -> dict[NodeRef, Ended]:

@@ -85,10 +85,6 @@ class SettlingLoop:
         while batch := await self._next():
             outcomes = [outcome for read in batch for outcome in read.outcomes]
             stored = await self._settler.settle(outcomes) if outcomes else []
-            if not self._ahead:
-                # Nothing is kept from Postgres by it.
-                for one in stored:
-                    await self._settler.send(one)
             if log.isEnabledFor(DEBUG):
                 _tell(outcomes)
             await self._room.acquire()
