@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import nats.errors
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.executors.kit.child import RenderPool
 from services.executors.kit.errors import NodeError, PermanentNodeError, TransientNodeError
+from services.executors.kit.last_moment import asking
 from services.executors.kit.metrics import NodeMetrics
 from services.executors.kit.node_type import NodeContext, NodeType
 from services.executors.kit.outcomes import Outcome, failed, internal_error, timed_out
@@ -99,10 +101,12 @@ class Attempts:
 
     async def run(self, prepared: Prepared, may_begin: MayBegin) -> bytes | None:
         """Execute within `timeout_s`; returns the result as JSON, whatever happens. None when it may not begin, which
-        is asked at the last moment: this process may have been frozen since it took the work."""
-        if not await may_begin(prepared.ready.run_id):
+        is asked at the last moment, and again before a request leaves: this process may have been frozen since it took
+        the work."""
+        is_wanted = partial(may_begin, prepared.ready.run_id)
+        if not await is_wanted():
             return None
-        with attempting(prepared.ready):
+        with attempting(prepared.ready), asking(is_wanted):
             return await self._run(prepared)
 
     async def _run(self, prepared: Prepared) -> bytes:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from services.executors.kit.addresses import AllowedAddresses
 from services.executors.kit.guard import Guard
+from services.executors.kit.last_moment import check_wanted
 from services.executors.kit.traces import calling
 
 #: While more connections are open, to all hosts together, no further one is kept for a next request.
@@ -96,6 +97,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         with _as_httpx_errors():
             url = URL(f"{where.scheme}://{where.netloc.decode()}{where.raw_path.decode()}", encoded=True)
             self._guard.check_literal(url.raw_host or "", url.port or 0)
+            await check_wanted()
             answer = await self._connections.session().request(
                 request.method,
                 url,
