@@ -40,16 +40,22 @@ class Tasks:
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel these tasks and wait until they are over.
+    """Cancel these tasks and wait until they are over, also when whoever waits is cancelled: nobody else knows them.
 
     Python 3.11's `wait_for` swallows a cancellation that comes together with its result (python/cpython#86296),
     so a task that goes on is cancelled again.
     """
     pending = set(tasks)
+    cancelled: asyncio.CancelledError | None = None
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        try:
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def told_to_stop() -> asyncio.Event:

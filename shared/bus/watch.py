@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import nats.errors
 import nats.js.errors
@@ -66,7 +67,9 @@ class BucketWatch:
                 telling.result()
         finally:
             await end([telling, ending])
-            await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py names no types here
+            # Its error would take the place of a cancellation.
+            with suppress(nats.errors.Error):
+                await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py names no types here
 
     async def _tell(self, watcher: KeyValue.KeyWatcher) -> None:
         async for entry in watcher:

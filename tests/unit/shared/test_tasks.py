@@ -31,6 +31,33 @@ async def test_a_task_that_swallows_its_cancellation_is_cancelled_again(monkeypa
     assert task.cancelled()
 
 
+async def test_whoever_is_cancelled_while_it_ends_others_ends_them_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_S", 0.01)
+    is_cancelled, may_end = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        while not may_end.is_set():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                is_cancelled.set()
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(end([task]))
+    await is_cancelled.wait()
+    for _ in range(3):
+        ending.cancel()
+        await asyncio.sleep(0)
+        assert not ending.done()
+    may_end.set()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+    assert task.done()
+
+
 async def test_loops_are_over_when_their_block_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "CANCEL_AGAIN_S", 0.01)
     started = [asyncio.Event(), asyncio.Event()]
