@@ -252,9 +252,9 @@ class Settler:
 
 def _leave_at_once(stored: Stored) -> bool:
     """True for few nodes, none of whose inputs are so large that they go through a bucket."""
-    is_large = any(outcome.payload is not None for outcome in stored.decision.attempts)
-    read = sum(row["size"] or 0 for row in stored.read)
-    return len(stored.sent) <= SENT_AT_ONCE and not is_large and read <= INLINE_LIMIT
+    if len(stored.sent) > SENT_AT_ONCE or any(outcome.payload is not None for outcome in stored.decision.attempts):
+        return False
+    return sum(row["size"] or 0 for row in stored.read) <= INLINE_LIMIT
 
 
 def ended_now(decision: Decision) -> dict[NodeRef, Ended]:

@@ -117,6 +117,8 @@ class Publisher:
             message = sending.messages[index]
             headers = {MESSAGE_ID: message.message_id} if message.message_id else None
             commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
+        if not commands:
+            return
         try:
             write(self._client, commands)
             # NATS may have been woken on this very processor, though another one is idle (decision 0026).

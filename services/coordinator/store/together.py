@@ -90,7 +90,7 @@ def _statement(transformer: Transformer, call: Call) -> bytes:
 
 
 async def _send(connection: Connection, text: bytes) -> list[PGresult]:
-    """As a cursor of psycopg does it; a cursor of its own for each would take longer than all else here."""
+    """As a cursor of psycopg does; one for each message would take longer than all else here."""
     async with connection.lock:
         connection.pgconn.send_query(text)
         results: list[PGresult] = await connection.wait(generators.execute(connection.pgconn))
