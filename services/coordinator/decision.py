@@ -46,6 +46,8 @@ class Decision:
     ended_before: dict[RunId, RunStatus] = field(default_factory=dict)
     #: Announced after the commit: nodes that became running.
     released: list[tuple[RunState, NodeState]] = field(default_factory=list)
+    #: Nodes that begin to wait for room, in the order in which they will get it.
+    queued: list[tuple[RunState, NodeState]] = field(default_factory=list)
     #: Announced again: they were committed before, perhaps without being announced.
     repeated: list[tuple[RunState, NodeState]] = field(default_factory=list)
     ignored: list[tuple[NodeRef, str]] = field(default_factory=list)

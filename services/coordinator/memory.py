@@ -84,7 +84,11 @@ class RunMemory:
                 followed[run.id] = kept
         for (run_id, key), change in decision.changes.items():
             if (kept := followed.get(run_id)) is not None:
-                _put(kept, key, change.node)
+                # It is not changed any more: whoever decides has copies.
+                kept.nodes[key] = change.node
+        for run, node in decision.queued:
+            if (kept := followed.get(run.id)) is not None:
+                kept.queued.setdefault(node.node_type, []).append(node.key)
 
     def forget(self, run_ids: Iterable[RunId]) -> None:
         """They are changed by something else."""
@@ -129,12 +133,4 @@ def _follow(kept: RunState, run: RunState) -> None:
 
 
 def _has_left(run: RunState, key: str) -> bool:
-    return key in run.nodes and not run.nodes[key].is_waiting_for_room
-
-
-def _put(kept: RunState, key: str, node: NodeState) -> None:
-    """It is not changed any more: whoever decides has copies."""
-    before = kept.nodes.get(key)
-    if node.is_waiting_for_room and (before is None or not before.is_waiting_for_room):
-        kept.queued.setdefault(node.node_type, []).append(key)
-    kept.nodes[key] = node
+    return key in run.nodes and run.nodes[key].status is not NodeStatus.PENDING

@@ -27,6 +27,7 @@ def release(decision: Decision, run: RunState, ready: Iterable[NodeState], windo
             node.is_waiting_for_room = True
             node.is_waiting_for_retry = False
             lane.waiting += 1
+            decision.queued.append((run, node))
         else:
             _send(decision, run, node, lane)
 

@@ -115,7 +115,7 @@ class Starter:
             spans = [begin_start(request) for request in requests]
             rows = [_row(request, runs.get(run_id)) for run_id, request in makers.items()]
             windows = {kind: self._windows.of(kind) for kind in _types(runs.values())}
-            inserted = await insert_runs(connection, rows, windows) if rows else {}
+            inserted = await insert_runs(connection, rows, windows, runs.values()) if rows else {}
             for span in spans:
                 span.end()
             made = {run_id: makers[run_id] for run_id in inserted}

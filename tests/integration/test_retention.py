@@ -51,6 +51,7 @@ async def a_run_with_everything(engine: Engine) -> UUID:
     await engine.worker.complete(await engine.worker.take_one())
     await engine.ends(run_id)
     await engine.query("INSERT INTO runs.payloads VALUES (%s, 'a', '{}')", run_id)
+    await engine.query("INSERT INTO runs.queues VALUES (%s, 'step', 0, '{a}')", run_id)
     await engine.query(
         "UPDATE runs.webhook_deliveries SET status = 'delivered', next_attempt_at = NULL, sent_at = NULL, "
         "finished_at = now() WHERE run_id = %s",

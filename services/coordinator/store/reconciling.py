@@ -141,13 +141,13 @@ async def send_again(connection: Connection, lost: Iterable[Mapping[str, Any]]) 
 
 
 async def load_silent_runs(connection: Connection, silent_s: float) -> list[RunId]:
-    """Runs that go on but have nothing in flight, nothing waiting for room and no retry to come."""
+    """Runs that go on but have nothing in flight and no retry to come; what waits for room would have found it."""
     cursor = await connection.execute(
         "SELECT run.id::text AS id FROM runs.pipeline_runs AS run "
         "WHERE run.finished_at IS NULL AND run.status = 'running' "
         "AND run.changed_at < clock_timestamp() - make_interval(secs => %s) "
         "AND NOT EXISTS (SELECT FROM runs.node_results AS node WHERE node.run_id = run.id "
-        "AND (node.status = 'running' OR node.ready_at IS NOT NULL OR node.retry_at IS NOT NULL)) LIMIT 50",
+        "AND (node.status = 'running' OR node.retry_at IS NOT NULL)) LIMIT 50",
         (silent_s,),
     )
     return [row["id"] for row in await cursor.fetchall()]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from services.coordinator.decision import Decision, NodeChange, NodeRef
 from services.coordinator.graph import Graph
 from services.coordinator.state import Lane, NodeState, RunId, RunState
+from services.coordinator.store.queues import queue_parts
 from services.coordinator.store.together import Call, Rows, execute, execute_together, id_array
 from shared.contracts.states import NodeStatus, RunStatus
 from shared.postgres import Connection, as_json
@@ -51,11 +52,11 @@ async def load_slice(
     # One JSON value a statement: to read it costs a fraction of what rows cost in psycopg.
     locked, nodes, queued = (rows[0]["found"] for rows in await execute_together(connection, calls, begins=begins))
     runs = {row[0]: _run_state(row, graphs[row[0]]) for row in locked}
-    for row in nodes:
-        _add_node(runs, row)
-    for row in queued:
-        node = _add_node(runs, row)
-        runs[row[0]].queued.setdefault(node.node_type, []).append(node.key)
+    # Who waits for room is told by the queues alone.
+    for row in (*nodes, *queued):
+        runs[row[0]].nodes[row[1]] = node_state(row)
+    for run_id, key, node_type, *_ in queued:
+        runs[run_id].queued.setdefault(node_type, []).append(key)
     return runs
 
 
@@ -63,14 +64,6 @@ def _run_state(row: list[Any], graph: Graph) -> RunState:
     run_id, status, unfinished, seq, lanes = row
     out = {kind: Lane(*counts) for kind, counts in lanes.items()}
     return RunState(run_id, graph, _RUN_STATUSES[status], unfinished, seq, out)
-
-
-def _add_node(runs: Mapping[RunId, RunState], row: list[Any]) -> NodeState:
-    nodes = runs[row[0]].nodes
-    node = nodes.get(row[1])
-    if node is None:
-        node = nodes[row[1]] = node_state(row)
-    return node
 
 
 def node_state(row: list[Any]) -> NodeState:
@@ -140,6 +133,9 @@ def _changes(decision: Decision) -> list[Call]:
     ]
     if payloads:
         calls.append(Call("save_payloads", (as_json(payloads),)))
+    if decision.queued:
+        parts = queue_parts((run.id, node.node_type, node.key) for run, node in decision.queued)
+        calls.append(Call("queue_nodes", (as_json(parts),)))
     ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
     return [*calls, *closing(ended)] if ended else calls
 
@@ -151,13 +147,19 @@ def closing(run_ids: Sequence[RunId]) -> list[Call]:
 
 
 def _parameters(decision: Decision) -> tuple[str | int, ...]:
+    rows = [_node_row(change) for change in decision.changes.values() if not _is_only_queued(change.node)]
     return (
-        as_json([_node_row(change) for change in decision.changes.values()]),
+        as_json(rows),
         # In the order in which everybody locks them; those that were not read are locked by being written.
         as_json([_run_row(decision, decision.runs[run_id]) for run_id in sorted(decision.runs)]),
-        len(decision.changes),
+        len(rows),
         len(decision.runs),
     )
+
+
+def _is_only_queued(node: NodeState) -> bool:
+    """Its row is written when it leaves its queue; one that waited for a retry waits for that no more."""
+    return node.is_waiting_for_room and node.attempt == 0
 
 
 def _node_row(change: NodeChange) -> dict[str, Any]:

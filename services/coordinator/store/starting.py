@@ -7,18 +7,32 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.coordinator.state import RunId
-from services.coordinator.store.together import execute
+from services.coordinator.state import RunId, RunState
+from services.coordinator.store.queues import queue_parts
+from services.coordinator.store.together import BEGIN, Call, execute_together
 from shared.postgres import Connection, as_json
 
 
 async def insert_runs(
-    connection: Connection, runs: Sequence[dict[str, Any]], windows: Mapping[str, int]
+    connection: Connection,
+    runs: Sequence[dict[str, Any]],
+    windows: Mapping[str, int],
+    released: Iterable[RunState] = (),
 ) -> dict[RunId, datetime | None]:
-    """Insert the runs that are not there yet, with their nodes; returns when each of those began, None when held."""
+    """Insert the runs that are not there yet, with their nodes; returns when each of those began, None when held.
+
+    `released` are those that begin. When nodes of one wait for room, this is a transaction of its own.
+    """
     sizes = [{"node_type": kind, "size": size} for kind, size in windows.items()]
-    rows = await execute(connection, "insert_runs", as_json(runs), as_json(sizes))
-    return {row["id"]: row["started_at"] for row in rows}
+    wide = [run for run in released if run.queued]
+    call = Call("insert_runs", (as_json(runs), as_json(sizes)))
+    [rows] = await execute_together(connection, [call], begins=BEGIN if wide else "")
+    began = {row["id"]: row["started_at"] for row in rows}
+    if wide:
+        made = [run for run in wide if run.id in began]
+        queued = [(run.id, kind, key) for run in made for kind, keys in run.queued.items() for key in keys]
+        await execute_together(connection, [Call("queue_nodes", (as_json(queue_parts(queued)),))], commits=True)
+    return began
 
 
 async def find_by_id(connection: Connection, run_ids: Iterable[RunId]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ STATEMENTS = {
     "load_nodes": "json",
     "load_queued": "json",
     "save_payloads": "json",
+    "queue_nodes": "json",
     "save_decision": "json, json, int, int",
     "renew_dispatches": "json",
     "record_cancelled_attempts": "uuid[]",

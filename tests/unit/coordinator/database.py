@@ -32,9 +32,8 @@ class Database:
             )
             for row in node_rows(graph)
         }
-        self.ready = [key for key in graph.roots if key not in started.nodes]
-        for key in self.ready:
-            self.nodes[key].is_waiting_for_room = True
+        #: Everything that ever waited for room; of each queue the last ones, as many as its lane says, wait still.
+        self.queues = {kind: list(keys) for kind, keys in started.queued.items()}
         self.nodes.update({key: replace(node) for key, node in started.nodes.items()})
         self.check()
 
@@ -46,6 +45,15 @@ class Database:
         return [replace(node) for node in self.nodes.values() if node.status is NodeStatus.RUNNING]
 
     @property
+    def ready(self) -> list[str]:
+        """The nodes that wait for room, the longest of each type first."""
+        return [key for kind in self.lanes for key in self._waiting(kind)]
+
+    def _waiting(self, kind: str) -> list[str]:
+        count = self.lanes[kind].waiting if kind in self.lanes else 0
+        return self.queues.get(kind, [])[-count:] if count else []
+
+    @property
     def due(self) -> list[str]:
         """The nodes that wait for their next attempt."""
         return [key for key, node in self.nodes.items() if node.is_waiting_for_retry]
@@ -54,12 +62,11 @@ class Database:
         """Copies of the slice alone: deciding gets nothing else."""
         lanes = {kind: replace(lane) for kind, lane in self.lanes.items()}
         run = RunState(RUN_ID, self.graph, self.status, self.unfinished, self.seq, lanes)
-        queued = {
-            kind: [key for key in self.ready if self.nodes[key].node_type == kind][:most]
-            for kind, most in freed.items()
-        }
-        wanted = {*keys, *(key for names in queued.values() for key in names)}
-        run.nodes = {key: replace(self.nodes[key]) for key in wanted}
+        queued = {kind: self._waiting(kind)[:most] for kind, most in freed.items()}
+        run.nodes = {key: replace(self.nodes[key]) for key in keys}
+        for key in (key for names in queued.values() for key in names):
+            # How many of its edges are live has been decided, and is not kept.
+            run.nodes[key] = replace(self.nodes[key], waiting_for=0, is_waiting_for_room=True)
         run.queued = {kind: names for kind, names in queued.items() if names}
         return run
 
@@ -70,10 +77,10 @@ class Database:
             assert change.left is before.status, f"{key} is {before.status}, not {change.left}"
             assert not before.status.is_final, f"{key} is {before.status} for ever"
             self._note(key, before.status, change.node.status)
-            self.nodes[key] = replace(change.node)
-        kept = [key for key in self.ready if self.nodes[key].is_waiting_for_room]
-        new = [key for (_, key), change in decision.changes.items() if change.node.is_waiting_for_room]
-        self.ready = kept + [key for key in new if key not in kept]
+            if not (change.node.is_waiting_for_room and change.node.attempt == 0):
+                self.nodes[key] = replace(change.node, is_waiting_for_room=False)
+        for _, node in decision.queued:
+            self.queues.setdefault(node.node_type, []).append(node.key)
         self.attempts += [(tried.node_key, tried.attempt) for tried in decision.attempts]
         if decision.runs:
             assert self.status is RunStatus.RUNNING, f"the run is {self.status} for ever"
@@ -113,9 +120,9 @@ class Database:
             if not node.status.is_final:
                 was_running = node.status is NodeStatus.RUNNING
                 node.status = NodeStatus.CANCELLED if was_running else NodeStatus.SKIPPED
-                node.is_waiting_for_room = node.is_waiting_for_retry = False
+                node.is_waiting_for_retry = False
                 self.finished[node.key] += 1
-        self.lanes, self.ready = {}, []
+        self.lanes = {}
 
     # What must hold after every commit
 
@@ -126,15 +133,24 @@ class Database:
 
     def check(self) -> None:
         lanes: dict[str, Lane] = {}
+        ready = self.ready
+        assert len(ready) == len(set(ready)), "a node waits twice for room"
         for node in self.nodes.values():
             assert node.waiting_for >= 0, f"{node.key} waits for {node.waiting_for}"
             assert node.live >= 0
             lane = lanes.setdefault(node.node_type, Lane())
             lane.running += node.status is NodeStatus.RUNNING
-            lane.waiting += node.is_waiting_for_room
+            lane.waiting += self._is_ready(node)
+            assert self._is_ready(node) == (node.key in ready), f"{node.key} waits for room, or does not"
             assert lane.running <= self.window_of(node.node_type), f"too many {node.node_type} are out"
         assert self.lanes == {kind: lane for kind, lane in lanes.items() if lane.running or lane.waiting}
         assert len(self.attempts) == len(set(self.attempts)), "an attempt was recorded twice"
         assert all(count <= 1 for count in self.finished.values()), "a node ended twice"
         if self.status is RunStatus.RUNNING or self.status is RunStatus.COMPLETED:
             assert self.unfinished == sum(not node.status.is_final for node in self.nodes.values())
+
+    def _is_ready(self, node: NodeState) -> bool:
+        """From the states of its parents alone: it could be out."""
+        if node.status is not NodeStatus.PENDING or node.is_waiting_for_retry:
+            return False
+        return all(self.nodes[edge.source].status.is_final for edge in self.graph.incoming[node.key])

@@ -139,6 +139,9 @@ class Run(RuleBasedStateMachine):
         for node in (*(remembered.nodes[key] for key in self.graph.nodes), *there.nodes.values()):
             # Sending work again tells nobody, and changes nothing that is decided.
             node.dispatch = 0
+            if node.waiting_for == 0:
+                # All its edges are decided; of one that waited for room it is not kept how.
+                node.live = 0
         remembered.queued = {kind: keys for kind, keys in remembered.queued.items() if keys}
         assert remembered == there
 

@@ -23,13 +23,12 @@ WITH clock AS MATERIALIZED (
 ), made AS (
     INSERT INTO runs.node_results
            (run_id, node_key, node_index, node_type, status, attempt, dispatch, waiting_for,
-            ready_at, dispatched_at)
+            dispatched_at)
     SELECT started.id, node.node_key, node.node_index, node.node_type,
            (CASE WHEN place.is_out THEN 'running' ELSE 'pending' END)::runs.node_status,
            CASE WHEN place.is_out THEN 1 ELSE 0 END,
            CASE WHEN place.is_out THEN 1 ELSE 0 END,
            node.waiting_for,
-           CASE WHEN NOT place.is_out THEN clock.at END,
            CASE WHEN place.is_out THEN clock.at END
       FROM started
      CROSS JOIN clock

@@ -29,7 +29,7 @@ WITH new AS MATERIALIZED (
            dispatch = coalesce(new.dispatch, node.dispatch),
            waiting_for = coalesce(new.waiting_for, node.waiting_for),
            live = coalesce(new.live, node.live),
-           ready_at = CASE WHEN new.is_waiting_for_room THEN coalesce(node.ready_at, clock_timestamp()) END,
+           ready_at = NULL,
            retry_at = CASE
                           WHEN new.retry_delay_s IS NOT NULL
                           THEN clock_timestamp() + make_interval(secs => new.retry_delay_s)
