@@ -4,7 +4,7 @@
 -- Insert-only, each queue from its front to its end. Of all its nodes the last `waiting` ones of the run's lane wait
 -- still; whoever is before them has left.
 CREATE TABLE runs.queues (
-    run_id    uuid NOT NULL,
+    run_id    uuid NOT NULL REFERENCES runs.pipeline_runs ON DELETE CASCADE,
     node_type text NOT NULL,
     -- The place of the first of these nodes, from 0.
     place     int NOT NULL CHECK (place >= 0),
@@ -22,32 +22,3 @@ SELECT run_id, node_type, place / 500 * 500, array_agg(node_key ORDER BY place)
        WHERE ready_at IS NOT NULL
   ) AS waiting
  GROUP BY run_id, node_type, place / 500;
-
--- As before, with the queues of the runs.
-CREATE OR REPLACE FUNCTION runs.delete_expired(keep interval, most_runs int, most_nodes bigint)
-RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    old uuid[];
-    found bigint;
-    deleted jsonb;
-    name text;
-BEGIN
-    IF keep IS NULL OR keep < interval '1 day' THEN
-        RAISE EXCEPTION 'runs are kept for at least a day after they ended' USING ERRCODE = 'restrict_violation';
-    END IF;
-    -- Any number, the same for all.
-    IF NOT pg_try_advisory_xact_lock(7420190612) THEN
-        RETURN NULL;
-    END IF;
-    old := runs.expired_batch(clock_timestamp() - keep, most_runs, most_nodes);
-    deleted := jsonb_build_object('pipeline_runs', cardinality(old));
-    FOREACH name IN ARRAY ARRAY[
-        'webhook_deliveries', 'webhooks', 'audit', 'payloads', 'attempts', 'queues', 'node_results'
-    ] LOOP
-        EXECUTE format('DELETE FROM runs.%I WHERE run_id = ANY($1)', name) USING old;
-        GET DIAGNOSTICS found = ROW_COUNT;
-        deleted := deleted || jsonb_build_object(name, found);
-    END LOOP;
-    DELETE FROM runs.pipeline_runs WHERE id = ANY(old);
-    RETURN deleted;
-END $$;
