@@ -74,16 +74,18 @@ async def narrow_fan(bench: Bench) -> list[Figure]:
 
 
 async def many_runs(bench: Bench) -> list[Figure]:
-    """W3: 1,000 runs of a; b, c; d; e at once."""
+    """W3: 1,000 runs of a; b, c; d; e at once; the median of three times, since one is over in a second."""
     slug = await bench.driver.apply(graphs.diamond())
     await bench.driver.run(slug, 50)
     with bench.usage() as usage:
-        run_ids, wall_s = await bench.driver.run(slug, 1000)
-    runs = await asyncio.gather(*(bench.driver.client.get_run(run_id) for run_id in run_ids[::10]))
+        times = [await bench.driver.run(slug, 1000) for _ in range(3)]
+    wall_s = median(seconds for _, seconds in times)
+    shown = [run_id for run_ids, _ in times for run_id in run_ids[::10]]
+    runs = await asyncio.gather(*(bench.driver.client.get_run(run_id) for run_id in shown))
     durations = [run.duration_ms for run in runs if run.duration_ms is not None]
-    nodes = 5 * len(run_ids)
-    rate = nodes / wall_s
+    rate = 5000 / wall_s
     ratio = rate / bench.floor["echo_per_s"]
+    nodes = 5000 * len(times)
     cpu_ms = _cpu(usage, nodes)
     return [
         Figure("W3", "nodes", rate, "/s", detail=_machine(usage)),
