@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,7 +18,7 @@ from services.coordinator.inputs import Ended, build_inputs, needed_nodes
 from services.coordinator.state import NodeState, RunId, RunState
 from services.coordinator.tokens import Tokens
 from services.coordinator.versions import RunFacts
-from shared.bus.publish import MESSAGE_ID, Outgoing, Publisher, Sending
+from shared.bus.publish import MESSAGE_ID, TIMEOUT_S, Outgoing, Publisher, Sending
 from shared.bus.transfers import MESSAGE_LIMIT, Transfers
 from shared.bus.wire import NOT_WRITTEN, command, write
 from shared.contracts import subjects
@@ -36,8 +37,10 @@ EVENT_KINDS: dict[RunStatus, subjects.RunEventKind] = {
     RunStatus.CANCELLED: "cancelled",
 }
 
-#: Messages that are made before they are published; a large output may stand in each of hundreds.
-PART_BYTES = 16 * 1024 * 1024
+#: Messages that are made before they are published: workers begin these while the next are made.
+PART = 64
+#: Bytes of messages that are on their way; a large output may stand in each of hundreds.
+MOST_BYTES = 16 * 1024 * 1024
 #: The most changes that one event names; more are read from the run.
 CHANGES_IN_EVENT = 1000
 
@@ -53,15 +56,22 @@ class Dispatch:
 class Sent:
     """Nodes whose messages are on their way."""
 
-    def __init__(self, publisher: Publisher, last: Sending, *, is_complete: bool) -> None:
-        """The last of their messages; `is_complete` tells that all others are acknowledged."""
+    def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._last = last
-        self._is_complete = is_complete
+        self._parts: list[Sending] = []
+        self._is_complete = True
+
+    def send(self, part: Sequence[Outgoing]) -> None:
+        self._parts.append(self._publisher.send(part))
 
     async def is_stored(self) -> bool:
-        """To be asked once; waits for the acknowledgements. True when the stream has them all."""
-        return not await self._publisher.finish(self._last) and self._is_complete
+        """Waits for the acknowledgements, of all parts together no longer than of one. True when the stream has all."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + TIMEOUT_S
+        parts, self._parts = self._parts, []
+        for part in parts:
+            self._is_complete &= not await self._publisher.finish(part, until - clock())
+        return self._is_complete
 
 
 class Dispatcher:
@@ -78,7 +88,7 @@ class Dispatcher:
     ) -> Sent:
         """Announce these nodes, part by part; returns when they are on their way. What is not stored, and what cannot
         be made, the reconciler finds."""
-        is_complete = True
+        sent = Sent(self._publisher)
         part: list[Outgoing] = []
         size = 0
         for dispatch in dispatches:
@@ -95,10 +105,14 @@ class Dispatcher:
                 continue
             part.append(message)
             size += len(message.body)
-            if size > PART_BYTES:
-                is_complete &= not await self._publisher.publish(part)
-                part, size = [], 0
-        return Sent(self._publisher, self._publisher.send(part), is_complete=is_complete)
+            if len(part) == PART or size > MOST_BYTES:
+                sent.send(part)
+                part = []
+            if size > MOST_BYTES:
+                await sent.is_stored()
+                size = 0
+        sent.send(part)
+        return sent
 
     @staticmethod
     def unknown(

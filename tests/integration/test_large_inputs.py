@@ -62,7 +62,7 @@ async def test_a_node_that_refers_to_too_much_fails_in_words(engine: Engine, mon
 async def test_messages_beyond_a_part_are_published_all_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "PART_BYTES", 600)
+    monkeypatch.setattr(dispatch, "MOST_BYTES", 600)
     await engine.apply("wide", "abcdefg")
 
     run_id = await engine.start("wide")
