@@ -10,6 +10,8 @@ from shared.contracts.states import NodeStatus, RunStatus
 
 NodeRef = tuple[RunId, str]
 AttemptRef = tuple[RunId, str, int]
+#: A run and a node type.
+LaneRef = tuple[RunId, str]
 
 
 @dataclass(slots=True)
@@ -46,8 +48,8 @@ class Decision:
     ended_before: dict[RunId, RunStatus] = field(default_factory=dict)
     #: Announced after the commit: nodes that became running.
     released: list[tuple[RunState, NodeState]] = field(default_factory=list)
-    #: Nodes that begin to wait for room, in the order in which they will get it.
-    queued: list[tuple[RunState, NodeState]] = field(default_factory=list)
+    #: Run and node type -> keys of the nodes that begin to wait for room, in the order in which they will get it.
+    queued: dict[LaneRef, list[str]] = field(default_factory=dict)
     #: Announced again: they were committed before, perhaps without being announced.
     repeated: list[tuple[RunState, NodeState]] = field(default_factory=list)
     ignored: list[tuple[NodeRef, str]] = field(default_factory=list)

@@ -86,9 +86,9 @@ class RunMemory:
             if (kept := followed.get(run_id)) is not None:
                 # It is not changed any more: whoever decides has copies.
                 kept.nodes[key] = change.node
-        for run, node in decision.queued:
-            if (kept := followed.get(run.id)) is not None:
-                kept.queued.setdefault(node.node_type, []).append(node.key)
+        for (run_id, node_type), keys in decision.queued.items():
+            if (kept := followed.get(run_id)) is not None:
+                kept.queued.setdefault(node_type, []).extend(keys)
 
     def forget(self, run_ids: Iterable[RunId]) -> None:
         """They are changed by something else."""

@@ -13,7 +13,7 @@ from typing import Any
 import nats.errors
 import psycopg
 
-from services.coordinator.decision import AttemptRef, Decision, NodeRef
+from services.coordinator.decision import AttemptRef, Decision, LaneRef, NodeRef
 from services.coordinator.dispatch import Dispatch
 from services.coordinator.metrics import RESCUES, RUNS_UNFINISHED, SWEEPS_FAILED
 from services.coordinator.release import release
@@ -161,7 +161,7 @@ class Reconciler:
         if room:
             await self._release((), room)
 
-    async def _release(self, due: Iterable[NodeRef], room: dict[tuple[RunId, str], int] | None = None) -> None:
+    async def _release(self, due: Iterable[NodeRef], room: dict[LaneRef, int] | None = None) -> None:
         """Send out nodes whose retry is due, and nodes that wait for room where there is some."""
         keys: dict[RunId, set[str]] = {}
         for run_id, key in due:

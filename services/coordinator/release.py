@@ -27,7 +27,7 @@ def release(decision: Decision, run: RunState, ready: Iterable[NodeState], windo
             node.is_waiting_for_room = True
             node.is_waiting_for_retry = False
             lane.waiting += 1
-            decision.queued.append((run, node))
+            decision.queued.setdefault((run.id, node.node_type), []).append(node.key)
         else:
             _send(decision, run, node, lane)
 

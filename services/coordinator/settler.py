@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors as postgres_errors
 
 from services.coordinator.awaited import awaited_ends, shown_ends
-from services.coordinator.decision import Decision, NodeRef
+from services.coordinator.decision import Decision, LaneRef, NodeRef
 from services.coordinator.dispatch import Dispatch, Dispatcher, Sent
 from services.coordinator.ended_runs import EndedRuns
 from services.coordinator.inputs import Ended
@@ -272,10 +272,10 @@ def ended_now(decision: Decision) -> dict[NodeRef, Ended]:
 
 def _wanted(
     facts: dict[RunId, RunFacts], outcomes: Sequence[Outcome]
-) -> tuple[dict[RunId, set[str]], dict[tuple[RunId, str], int]]:
+) -> tuple[dict[RunId, set[str]], dict[LaneRef, int]]:
     """The nodes to load of each run, and how many places each of its lanes may get back."""
     by_run: dict[RunId, list[Outcome]] = {}
-    freed: Counter[tuple[RunId, str]] = Counter()
+    freed: Counter[LaneRef] = Counter()
     for outcome in outcomes:
         run = facts.get(outcome.run_id)
         node = run.graph.nodes.get(outcome.node_key) if run is not None else None

@@ -148,13 +148,18 @@ async def test_a_retry_that_finds_no_room_waits_behind_those_that_wait(engine: E
     assert order == [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("a", 2)]
 
 
-async def test_a_queue_that_is_gone_is_made_anew_when_nothing_else_is_left(engine: Engine) -> None:
-    worker, window = await a_worker(engine, 2), 2
-    await apply(engine, "lost", "abcd")
+async def left_alone(engine: Engine, keys: str) -> tuple[HandWorker, UUID, list[Ready]]:
+    """A run of which two nodes are out and the others wait, while nobody coordinates."""
+    worker = await a_worker(engine, 2)
+    await apply(engine, "left-alone", keys)
     async with engine.coordinator():
-        await know_window(engine, window)
-        run_id = await engine.start("lost")
-        ready = await worker.take(2)
+        await know_window(engine, 2)
+        run_id = await engine.start("left-alone")
+        return worker, run_id, await worker.take(2)
+
+
+async def test_a_queue_that_is_gone_is_made_anew_when_nothing_else_is_left(engine: Engine) -> None:
+    worker, run_id, ready = await left_alone(engine, "abcd")
     await engine.query("DELETE FROM runs.queues WHERE run_id = %s", run_id)
     async with engine.coordinator():
         await worker.complete(*ready)
@@ -170,12 +175,7 @@ async def test_a_queue_that_is_gone_is_made_anew_when_nothing_else_is_left(engin
 
 
 async def test_what_waited_in_the_version_before_leaves_in_its_order(engine: Engine) -> None:
-    worker, window = await a_worker(engine, 2), 2
-    await apply(engine, "older", "abcdef")
-    async with engine.coordinator():
-        await know_window(engine, window)
-        run_id = await engine.start("older")
-        ready = await worker.take(2)
+    worker, run_id, ready = await left_alone(engine, "abcdef")
     # As that version had it: two began to wait before the others.
     await engine.query("DROP TABLE runs.queues")
     await engine.query(

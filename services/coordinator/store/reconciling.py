@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.coordinator.decision import AttemptRef, NodeRef
+from services.coordinator.decision import AttemptRef, LaneRef, NodeRef
 from services.coordinator.state import RunId
 from services.coordinator.store.queries import query
 from services.coordinator.store.together import execute
@@ -116,7 +116,7 @@ async def load_lost(connection: Connection, gone: Mapping[str, datetime]) -> lis
     return await cursor.fetchall()
 
 
-async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[tuple[RunId, str], int]:
+async def load_room(connection: Connection, windows: Mapping[str, int]) -> dict[LaneRef, int]:
     """Lanes with waiting nodes and room: how many may go."""
     rows = [{"node_type": kind, "size": size} for kind, size in windows.items()]
     cursor = await connection.execute(query("load_room"), (as_json(rows),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from services.coordinator.decision import Decision, NodeChange, NodeRef
+from services.coordinator.decision import Decision, LaneRef, NodeChange, NodeRef
 from services.coordinator.graph import Graph
 from services.coordinator.state import Lane, NodeState, RunId, RunState
 from services.coordinator.store.queues import queue_parts
@@ -33,7 +33,7 @@ async def load_slice(
     connection: Connection,
     graphs: Mapping[RunId, Graph],
     keys: Mapping[RunId, Iterable[str]],
-    freed: Mapping[tuple[RunId, str], int],
+    freed: Mapping[LaneRef, int],
     *,
     begins: str = "",
 ) -> dict[RunId, RunState]:
@@ -134,8 +134,7 @@ def _changes(decision: Decision) -> list[Call]:
     if payloads:
         calls.append(Call("save_payloads", (as_json(payloads),)))
     if decision.queued:
-        parts = queue_parts((run.id, node.node_type, node.key) for run, node in decision.queued)
-        calls.append(Call("queue_nodes", (as_json(parts),)))
+        calls.append(Call("queue_nodes", (as_json(queue_parts(decision.queued)),)))
     ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
     return [*calls, *closing(ended)] if ended else calls
 

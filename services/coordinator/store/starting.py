@@ -29,8 +29,7 @@ async def insert_runs(
     [rows] = await execute_together(connection, [call], begins=BEGIN if wide else "")
     began = {row["id"]: row["started_at"] for row in rows}
     if wide:
-        made = [run for run in wide if run.id in began]
-        queued = [(run.id, kind, key) for run in made for kind, keys in run.queued.items() for key in keys]
+        queued = {(run.id, kind): keys for run in wide if run.id in began for kind, keys in run.queued.items()}
         await execute_together(connection, [Call("queue_nodes", (as_json(queue_parts(queued)),))], commits=True)
     return began
 

@@ -79,8 +79,8 @@ class Database:
             self._note(key, before.status, change.node.status)
             if not (change.node.is_waiting_for_room and change.node.attempt == 0):
                 self.nodes[key] = replace(change.node, is_waiting_for_room=False)
-        for _, node in decision.queued:
-            self.queues.setdefault(node.node_type, []).append(node.key)
+        for (_, kind), keys in decision.queued.items():
+            self.queues.setdefault(kind, []).extend(keys)
         self.attempts += [(tried.node_key, tried.attempt) for tried in decision.attempts]
         if decision.runs:
             assert self.status is RunStatus.RUNNING, f"the run is {self.status} for ever"
