@@ -82,7 +82,7 @@ class RunActions:
             if action != "cancel" or status is not ends_as:
                 check_allowed(action, str(run_id), status)
                 seq = await acting.end_run(connection, run_id, ends_as, shown)
-                await execute_together(connection, closing([str(run_id)]))
+                await execute_together(connection, [closing([str(run_id)])])
                 await acting.add_audit(connection, run_id, action, request.actor, reason)
         is_told = await self._ended_runs.put([(str(run_id), ends_as)])
         if seq is not None:

@@ -102,7 +102,7 @@ async def check(system: System, started: Sequence[Started]) -> Findings:
 async def _read(system: System) -> Rows:
     runs = await system.query("SELECT * FROM runs.pipeline_runs")
     nodes = await system.query("SELECT * FROM runs.node_results ORDER BY run_id, node_index")
-    attempts = await system.query("SELECT * FROM runs.attempts ORDER BY run_id, node_key, attempt")
+    attempts = await system.query("SELECT * FROM runs.all_attempts ORDER BY run_id, node_key, attempt")
     changes = await system.query("SELECT * FROM witness.changes ORDER BY id")
     return Rows(
         {str(run["id"]): run for run in runs},

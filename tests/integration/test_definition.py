@@ -193,6 +193,7 @@ async def test_database_refuses_by_itself(engine: Engine, statement: str) -> Non
 FINAL = [
     "UPDATE runs.node_results SET status = 'running', attempt = 1, dispatch = 1",
     "UPDATE runs.node_results SET status = 'failed', output = NULL",
+    "UPDATE runs.node_results SET worker = 'another'",
     "UPDATE runs.pipeline_runs SET status = 'running', finished_at = NULL",
     "INSERT INTO runs.attempts SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at, "
     "finished_at FROM runs.attempts",
@@ -201,8 +202,9 @@ FINAL = [
 
 @pytest.mark.parametrize("statement", FINAL)
 async def test_database_keeps_what_is_final(engine: Engine, statement: str) -> None:
-    await engine.client.apply(document("final"))
+    await engine.apply("final", "a", a={"retry": {"max_attempts": 2, "initial_delay_s": 0.001}})
     run_id = await engine.start("final")
+    await engine.worker.fail(await engine.worker.take_one(), retryable=True)
     await engine.worker.complete(await engine.worker.take_one())
     await engine.ends(run_id)
 

@@ -27,7 +27,8 @@ from tests.integration.processes import command
 MONTH = timedelta(days=30)
 #: What belongs to a run, by the column that every such table has.
 TABLES_OF_RUNS = (
-    "SELECT table_name FROM information_schema.columns WHERE table_schema = 'runs' AND column_name = 'run_id'"
+    "SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name) "
+    "WHERE table_schema = 'runs' AND column_name = 'run_id' AND table_type = 'BASE TABLE'"
 )
 
 

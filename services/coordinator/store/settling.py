@@ -136,13 +136,12 @@ def _changes(decision: Decision) -> list[Call]:
     if decision.queued:
         calls.append(Call("queue_nodes", (as_json(queue_parts(decision.queued)),)))
     ended = [run_id for run_id, end in decision.ended.items() if end.run.unfinished]
-    return [*calls, *closing(ended)] if ended else calls
+    return [*calls, closing(ended)] if ended else calls
 
 
-def closing(run_ids: Sequence[RunId]) -> list[Call]:
+def closing(run_ids: Sequence[RunId]) -> Call:
     """Their runs have ended: what is running is cancelled, what is pending is skipped."""
-    ids = id_array(run_ids)
-    return [Call("record_cancelled_attempts", (ids,)), Call("close_nodes", (ids,))]
+    return Call("close_nodes", (id_array(run_ids),))
 
 
 def _parameters(decision: Decision) -> tuple[str | int, ...]:

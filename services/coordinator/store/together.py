@@ -29,7 +29,6 @@ STATEMENTS = {
     "queue_nodes": "json",
     "save_decision": "json, json, int, int",
     "renew_dispatches": "json",
-    "record_cancelled_attempts": "uuid[]",
     "close_nodes": "uuid[]",
     "load_outputs": "json, bigint",
     "find_deliveries": "uuid[]",

@@ -44,7 +44,11 @@ WITH new AS MATERIALIZED (
                          END,
            output = new.output,
            error = CASE WHEN new.status = 'failed' THEN new.error END,
-           metadata = coalesce(new.metadata, node.metadata)
+           -- Of the last attempt: the next one has figures of its own.
+           metadata = CASE WHEN new.outcome IS NULL THEN node.metadata ELSE new.metadata END,
+           -- An attempt that the next one follows has a row of its own.
+           outcome = CASE WHEN new.status <> 'pending' THEN new.outcome END,
+           worker = CASE WHEN new.status <> 'pending' THEN new.worker END
       FROM new
      WHERE node.run_id = new.run_id AND node.node_key = new.node_key AND node.status = new.leaves
        -- After the runs, which everybody locks before their nodes.
@@ -56,7 +60,7 @@ WITH new AS MATERIALIZED (
     SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at,
            coalesce(finished_at, clock_timestamp())
       FROM new
-     WHERE outcome IS NOT NULL
+     WHERE outcome IS NOT NULL AND status = 'pending'
 )
 SELECT runs.refuse_other_count('runs', (SELECT count(*) FROM moved), $4),
        runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3)
