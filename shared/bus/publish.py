@@ -1,4 +1,4 @@
-"""Publishing to streams: many messages in flight, their acknowledgements awaited as a group."""
+"""Publishing to streams: many messages in flight, acknowledged as a group."""
 
 from __future__ import annotations
 
@@ -34,28 +34,35 @@ class Outgoing(NamedTuple):
 
 
 class Sending:
-    """Messages that are on their way to their streams; `answered` is set when nothing more is waited for."""
+    """Messages on their way to their stream; `answered` is set when nothing more is waited for."""
 
-    __slots__ = ("answer", "answered", "large", "messages", "name", "refused", "waiting")
+    __slots__ = ("answered", "fitting", "is_stored", "large", "messages", "name", "refusal")
 
     def __init__(self, name: str, messages: Sequence[Outgoing], most_bytes: int) -> None:
         self.name = name
         self.messages = messages
-        #: Numbers of messages: those that the server does not take, those without an answer, and those that it refused.
-        self.large = {index for index, message in enumerate(messages) if len(message.body) > most_bytes}
-        self.waiting = set(range(len(messages))) - self.large
-        self.refused: set[int] = set()
-        self.answer = ""
+        #: Those that the server takes, and those that it does not.
+        self.fitting = [message for message in messages if len(message.body) <= most_bytes]
+        self.large = [message for message in messages if len(message.body) > most_bytes]
+        self.is_stored = not self.fitting
+        #: What the stream said when it did not take the last one.
+        self.refusal = ""
         self.answered = asyncio.Event()
-        if not self.waiting:
+        if self.is_stored:
             self.answered.set()
 
     def unacknowledged(self) -> list[Outgoing]:
-        return [self.messages[index] for index in sorted(self.large | self.waiting | self.refused)]
+        return self.large if self.is_stored else [*self.messages]
 
 
 class Publisher:
-    """Publishes in groups; what was not acknowledged in time is returned, and may be stored all the same."""
+    """Publishes in groups, each of one stream and acknowledged as a whole; what was not acknowledged in time is
+    returned, and may be stored all the same.
+
+    NATS stores the messages of a connection one after the other, so the acknowledgement of the last one tells that it
+    has seen them all (decision 0029). That it took each is not said: a stream that was full a moment ago may have
+    refused some. Whoever publishes more than one looks for what got lost from time to time.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -69,10 +76,10 @@ class Publisher:
         return self._client.max_payload - AROUND
 
     async def start(self) -> None:
-        await subscribe(self._client, f"{self._prefix}.*.*", self._on_answer)
+        await subscribe(self._client, f"{self._prefix}.*", self._on_answer)
 
     async def publish(self, messages: Sequence[Outgoing], timeout_s: float = TIMEOUT_S) -> list[Outgoing]:
-        """Publish all, wait for all acknowledgements; returns those that are not acknowledged.
+        """Publish all and wait for the acknowledgement; returns what is not acknowledged.
 
         What is refused, as it is while a cluster elects a leader, is sent again until the time is over. What is larger
         than the server takes is not sent at all.
@@ -90,35 +97,31 @@ class Publisher:
         return sending
 
     async def finish(self, sending: Sending, timeout_s: float = TIMEOUT_S) -> list[Outgoing]:
-        """Wait for all acknowledgements; returns the messages without one."""
+        """Wait for the acknowledgement; returns the messages that have none."""
         try:
             async with asyncio.timeout(timeout_s):
                 await sending.answered.wait()
-                if sending.refused:
-                    log.warning("a stream refused messages", count=len(sending.refused), answer=sending.answer)
-                while sending.refused:
+                if sending.refusal:
+                    log.warning("a stream refused messages", count=len(sending.fitting), answer=sending.refusal)
+                while sending.refusal:
                     await asyncio.sleep(AGAIN_S)
-                    sending.waiting, sending.refused = sending.refused, set()
+                    sending.refusal = ""
                     sending.answered.clear()
                     self._write(sending)
                     await sending.answered.wait()
         except TimeoutError:
-            count = len(sending.waiting | sending.refused)
-            log.warning("messages were not acknowledged in time", count=count)
+            log.warning("messages were not acknowledged in time", count=len(sending.fitting))
         finally:
             del self._under_way[sending.name]
         return sending.unacknowledged()
 
     def _write(self, sending: Sending) -> None:
         """What cannot be sent is not waited for."""
-        inbox = f"{self._prefix}.{sending.name}"
-        commands = []
-        for index in sorted(sending.waiting):
-            message = sending.messages[index]
-            headers = {MESSAGE_ID: message.message_id} if message.message_id else None
-            commands.append(command(message.subject, message.body, f"{inbox}.{index}", headers))
-        if not commands:
+        if not sending.fitting:
             return
+        *first, last = sending.fitting
+        commands = [_command(message) for message in first]
+        commands.append(_command(last, f"{self._prefix}.{sending.name}"))
         try:
             write(self._client, commands)
             # NATS may have been woken on this very processor, though another one is idle (decision 0026).
@@ -128,13 +131,16 @@ class Publisher:
             sending.answered.set()
 
     def _on_answer(self, message: Msg) -> None:
-        _, name, index = message.subject.rsplit(".", 2)
-        sending = self._under_way.get(name)
+        sending = self._under_way.get(message.subject.rpartition(".")[2])
         if sending is None:
             return
-        sending.waiting.discard(int(index))
         if b'"error"' in message.data or not message.data:
-            sending.refused.add(int(index))
-            sending.answer = message.data.decode(errors="replace")[:300] or "no stream listens there"
-        if not sending.waiting:
-            sending.answered.set()
+            sending.refusal = message.data.decode(errors="replace")[:300] or "no stream listens there"
+        else:
+            sending.is_stored = True
+        sending.answered.set()
+
+
+def _command(message: Outgoing, reply: str = "") -> bytes:
+    headers = {MESSAGE_ID: message.message_id} if message.message_id else None
+    return command(message.subject, message.body, reply, headers)

@@ -152,10 +152,9 @@ async def test_group_is_published_and_acknowledged(client: Client) -> None:
 async def test_what_no_stream_takes_is_returned(client: Client) -> None:
     publisher = Publisher(client)
     await publisher.start()
-    good = Outgoing(subjects.node_ready("step"), b"x")
-    bad = Outgoing("pipewright.nowhere", b"x")
+    lost = [Outgoing("pipewright.nowhere", b"%d" % number) for number in range(3)]
 
-    assert await publisher.publish([good, bad], timeout_s=0.5) == [bad]
+    assert await publisher.publish(lost, timeout_s=0.5) == lost
 
 
 async def test_what_is_larger_than_the_server_takes_costs_the_others_nothing(tmp_path: Path) -> None:
@@ -181,12 +180,39 @@ async def test_what_is_refused_is_sent_again(client: Client, nats_url: str) -> N
     publisher = Publisher(client)
     await publisher.start()
     await client.jetstream().delete_stream(subjects.NODE_WORK)
-    sending = asyncio.create_task(publisher.publish([Outgoing(subjects.node_ready("step"), b"x")], timeout_s=30))
+    messages = [Outgoing(subjects.node_ready("step"), b"x", f"id-{number}") for number in range(3)]
+    sending = asyncio.create_task(publisher.publish(messages, timeout_s=30))
 
     await make_topology(nats_url)
 
     assert await sending == []
-    assert (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 1
+    assert (await client.jetstream().stream_info(subjects.NODE_WORK)).state.messages == 3
+
+
+async def test_messages_are_stored_in_their_order_so_that_the_last_speaks_for_all(client: Client) -> None:
+    """What the one acknowledgement of a group rests upon; here between those of two other connections."""
+    url = client.connected_url
+    assert url is not None
+    others = [await nats.connect(url.geturl()) for _ in range(2)]
+    publishers = [Publisher(one) for one in (client, *others)]
+    for publisher in publishers:
+        await publisher.start()
+    jetstream = client.jetstream()
+
+    async def publish(name: str, publisher: Publisher) -> None:
+        for group in range(20):
+            messages = [
+                Outgoing(subjects.node_ready("step"), b"%d" % number, f"{name}-{group}-{number}")
+                for number in range(50)
+            ]
+            assert await publisher.publish(messages) == []
+            assert (await jetstream.stream_info(subjects.NODE_WORK)).state.messages >= (group + 1) * 50
+
+    await asyncio.gather(*(publish(name, publisher) for name, publisher in zip("abc", publishers, strict=True)))
+
+    assert (await jetstream.stream_info(subjects.NODE_WORK)).state.messages == 3 * 20 * 50
+    for one in others:
+        await one.close()
 
 
 class Runs:

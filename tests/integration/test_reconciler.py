@@ -43,6 +43,27 @@ async def test_work_lost_from_the_stream_is_sent_again_under_the_same_attempt(en
     await engine.ends(run_id)
 
 
+async def test_work_that_the_stream_refused_beside_other_work_is_sent_again(engine: Engine) -> None:
+    """Nodes that leave together are acknowledged as a whole, by the last of them."""
+    large = {"config": {"say": "{{ nodes.a.said }}"}}
+    await engine.apply("refused-work", "abcd", [("a", "b"), ("a", "c"), ("a", "d")], c=large)
+    run_id = await engine.start("refused-work")
+    first = await engine.worker.take_one()
+    config = (await engine.jetstream.stream_info(subjects.NODE_WORK)).config
+    await engine.jetstream.update_stream(config, max_msg_size=2000)
+
+    await engine.worker.complete(first, output={"said": "x" * 3000})
+
+    taken = await engine.worker.take(2)
+    assert [ready["node_key"] for ready in taken] == ["b", "d"]
+    await engine.jetstream.update_stream(config)
+    await engine.worker.complete(*taken)
+    again = await engine.worker.take_one()
+    assert (again["node_key"], again["attempt"], again["dispatch"]) == ("c", 1, 2)
+    await engine.worker.complete(again)
+    await engine.ends(run_id)
+
+
 async def test_runs_with_nothing_out_are_not_looked_into_for_lost_work(engine: Engine) -> None:
     retry = {"max_attempts": 2, "initial_delay_s": 600, "max_delay_s": 600}
     await engine.apply("waits-long", "a", a={"retry": retry})
