@@ -18,6 +18,6 @@ SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at, 
 
 -- A final node result is a record of what was done: nothing of it changes, where before only its status did not.
 DROP TRIGGER final_nodes_never_change ON runs.node_results;
-CREATE TRIGGER final_nodes_never_change BEFORE UPDATE ON runs.node_results FOR EACH ROW
+CREATE TRIGGER final_nodes_never_change AFTER UPDATE ON runs.node_results FOR EACH ROW
     WHEN (OLD.status IN ('completed', 'failed', 'skipped', 'cancelled'))
     EXECUTE FUNCTION runs.refuse_change_of_final('node result');
