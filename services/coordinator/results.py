@@ -12,11 +12,12 @@ from nats.js import JetStreamContext
 from pydantic import TypeAdapter, ValidationError
 
 from services.coordinator.metrics import RESULTS_FORGED, node_type_label
-from services.coordinator.state import Outcome, RunId
+from services.coordinator.state import Outcome
 from services.coordinator.tokens import Tokens
 from shared.bus.dead_letters import park
 from shared.bus.pull import delivery_of
 from shared.bus.transfers import TransferError, Transfers
+from shared.contracts.message import TransferRef
 from shared.contracts.nodes import Completed, Failed, NodeResult, NodesFinished
 from shared.contracts.states import AttemptOutcome
 from shared.errors import words_of
@@ -73,67 +74,46 @@ class ResultReader:
             if size > PART_BYTES:
                 yield Part(outcomes, size, False)
                 outcomes, size = [], 0
-            outcome = await self._read_one(item, node_type, worker, message.subject)
-            if outcome is not None:
-                outcome.is_redelivered = is_redelivered
-                if is_suspect:
-                    make_storable(outcome)
-                outcomes.append(outcome)
-                if outcome.payload is not None:
-                    size += len(outcome.payload)
+            try:
+                result = RESULT.validate_python(item)
+            except ValidationError as error:
+                await park(self._jetstream, "node_result", message.subject, words_of(error), _json_of(item))
+                continue
+            if not self._is_genuine(result, node_type, worker):
+                continue
+            outcome = _outcome(result, node_type, worker)
+            outcome.is_redelivered = is_redelivered
+            if isinstance(result.outcome, Completed) and result.outcome.output_ref is not None:
+                await self._fetch_output(outcome, result.outcome.output_ref)
+            if is_suspect:
+                make_storable(outcome)
+            outcomes.append(outcome)
+            if outcome.payload is not None:
+                size += len(outcome.payload)
         yield Part(outcomes, size, True)
 
     async def park(self, message: Msg, reason: str) -> None:
         await park(self._jetstream, "node_result", message.subject, reason, message.data)
 
-    async def _read_one(self, item: Any, node_type: str, worker: str, subject: str) -> Outcome | None:
-        try:
-            result = RESULT.validate_python(item)
-        except ValidationError as error:
-            await park(self._jetstream, "node_result", subject, words_of(error), _json_of(item))
-            return None
-        run_id = result.run_id
-        if not self._tokens.is_valid(result.token, run_id, result.node_key, result.attempt):
-            RESULTS_FORGED.labels(node_type_label(node_type)).inc()
-            log.warning(
-                "a result with a wrong token was dropped",
-                run_id=run_id,
-                node_key=result.node_key,
-                node_type=node_type,
-                worker=worker,
-            )
-            return None
-        return await self._outcome(run_id, result, node_type, worker)
-
-    async def _outcome(self, run_id: RunId, result: NodeResult, node_type: str, worker: str) -> Outcome:
-        outcome = Outcome(
-            run_id=run_id,
+    def _is_genuine(self, result: NodeResult, node_type: str, worker: str) -> bool:
+        if self._tokens.is_valid(result.token, result.run_id, result.node_key, result.attempt):
+            return True
+        RESULTS_FORGED.labels(node_type_label(node_type)).inc()
+        log.warning(
+            "a result with a wrong token was dropped",
+            run_id=result.run_id,
             node_key=result.node_key,
-            attempt=result.attempt,
-            outcome=AttemptOutcome.COMPLETED,
-            worker=worker,
             node_type=node_type,
-            started_at=plausible(result.started_at),
-            finished_at=plausible(result.finished_at),
-            metadata=result.metadata,
+            worker=worker,
         )
-        match result.outcome:
-            case Completed():
-                await self._add_output(outcome, result.outcome)
-            case Failed() as failed:
-                fail(outcome, failed)
-        return outcome
+        return False
 
-    async def _add_output(self, outcome: Outcome, completed: Completed) -> None:
-        if completed.output_ref is None:
-            outcome.output = completed.output or {}
-            # An inline output is bounded by the message; most are far below the limit of a row.
-            return
-        if completed.output_ref.size > OUTPUT_LIMIT:
-            fail(outcome, too_large(completed.output_ref.size))
+    async def _fetch_output(self, outcome: Outcome, reference: TransferRef) -> None:
+        if reference.size > OUTPUT_LIMIT:
+            fail(outcome, too_large(reference.size))
             return
         try:
-            body = await self._transfers.get(completed.output_ref)
+            body = await self._transfers.get(reference)
             output = orjson.loads(body)
         except (TransferError, orjson.JSONDecodeError) as error:
             problem = {
@@ -151,6 +131,27 @@ class ResultReader:
             outcome.payload = body.decode() if len(body) > INLINE_LIMIT else None
             if may_be_unstorable(body):
                 make_storable(outcome)
+
+
+def _outcome(result: NodeResult, node_type: str, worker: str) -> Outcome:
+    """Without an output that lies elsewhere. One inside is bounded by its message; most are far below what fits into
+    a row."""
+    outcome = Outcome(
+        run_id=result.run_id,
+        node_key=result.node_key,
+        attempt=result.attempt,
+        outcome=AttemptOutcome.COMPLETED,
+        worker=worker,
+        node_type=node_type,
+        started_at=plausible(result.started_at),
+        finished_at=plausible(result.finished_at),
+        metadata=result.metadata,
+    )
+    if isinstance(result.outcome, Failed):
+        fail(outcome, result.outcome)
+    elif result.outcome.output_ref is None:
+        outcome.output = result.outcome.output or {}
+    return outcome
 
 
 def too_large(size: int) -> Failed:
