@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from services.cli.setup import migrate_all
 from shared.contracts.runs import NodeResultView
 from shared.contracts.states import AttemptOutcome, RunStatus
@@ -13,12 +9,6 @@ from tests.integration.engine import Engine
 from tests.integration.hand_worker import completed, failed
 
 QUICK_RETRY = {"max_attempts": 3, "initial_delay_s": 0.001}
-
-
-@pytest.fixture
-async def engine(nats_url: str, database_url: str) -> AsyncIterator[Engine]:
-    async with Engine.started(nats_url, database_url) as started:
-        yield started
 
 
 async def tried_thrice(engine: Engine) -> NodeResultView:
@@ -65,13 +55,10 @@ async def test_figures_of_an_attempt_are_not_those_of_the_one_before(engine: Eng
 async def test_attempts_of_the_version_before_are_read_as_ever(engine: Engine) -> None:
     """It wrote each into its own row, and goes on to do so beside this one."""
     node = await tried_thrice(engine)
-    await engine.query("DROP TRIGGER final_nodes_never_change ON runs.node_results")
     await engine.query("INSERT INTO runs.attempts SELECT * FROM runs.all_attempts ON CONFLICT DO NOTHING")
     for statement in (
         "DROP VIEW runs.all_attempts",
         "ALTER TABLE runs.node_results DROP COLUMN outcome, DROP COLUMN worker",
-        "CREATE TRIGGER final_nodes_never_change BEFORE UPDATE ON runs.node_results FOR EACH ROW "
-        "WHEN (false) EXECUTE FUNCTION runs.refuse_change_of_final('node result')",
         "DELETE FROM runs.migrations WHERE name = '0007_last_attempts.sql'",
     ):
         await engine.query(statement)

@@ -135,7 +135,7 @@ async def test_from_a_dump_and_an_empty_nats_every_run_goes_on_to_its_end(engine
 
     async with restored(tmp_path / "restored", tmp_path / "backup") as database_url:
         assert await contents(database_url) == before
-        assert all(before[table] for table in ("runs.node_results", "definition.versions"))
+        assert all(before[table] for table in ("runs.attempts", "runs.node_results", "definition.versions"))
         async with nats_server(tmp_path / "restored") as nats_url:
             await make_topology(nats_url)
             async with Engine.started(nats_url, database_url) as again:
