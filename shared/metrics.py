@@ -55,24 +55,24 @@ class HotHistogram(Collector):
     """A histogram for what happens once a node or run, at a fifth of what prometheus_client's own costs: it has no
     lock, so that only the event loop may observe."""
 
-    def __init__(self, name: str, documentation: str, label: str, buckets: Sequence[float]) -> None:
+    def __init__(self, name: str, documentation: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
         self._name = name
         self._documentation = documentation
-        self._labelnames = (label,)
+        self._labelnames = labels
         self._buckets = buckets
-        self._series: dict[str, Observations] = {}
+        self._series: dict[tuple[str, ...], Observations] = {}
         REGISTRY.register(self)
 
-    def labels(self, value: str) -> Observations:
-        series = self._series.get(value)
+    def labels(self, *values: str) -> Observations:
+        series = self._series.get(values)
         if series is None:
-            series = self._series[value] = Observations(self._buckets)
+            series = self._series[values] = Observations(self._buckets)
         return series
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
-        for value, series in self._series.items():
-            family.add_metric([value], series.cumulated(), series.total)
+        for values, series in self._series.items():
+            family.add_metric(values, series.cumulated(), series.total)
         yield family
 
 

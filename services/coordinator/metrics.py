@@ -17,7 +17,7 @@ from shared.metrics import COARSE_BUCKETS, FINE_BUCKETS, Capped, HotHistogram
 RUNS_STARTED = Counter("pipewright_runs_started", "Runs that were made, also those that are held")
 STARTS_REFUSED = Counter("pipewright_starts_refused", "Start requests that were refused", ["reason"])
 RUNS_ENDED = Counter("pipewright_runs_ended", "Runs that reached a final state", ["status"])
-RUN_SECONDS = HotHistogram("pipewright_run_seconds", "From the start of a run to its end", "status", COARSE_BUCKETS)
+RUN_SECONDS = HotHistogram("pipewright_run_seconds", "From the start of a run to its end", ["status"], COARSE_BUCKETS)
 RUNS_UNFINISHED = Gauge(
     "pipewright_runs_unfinished", "Runs in Postgres without a final state; every coordinator says the same", ["status"]
 )

@@ -80,7 +80,8 @@ async def test_runs_nodes_tokens_and_cost_are_counted(counted: Counted) -> None:
     await counted.becomes(RUNS, "coordinator", "pipewright_attempts_total", node_type="llm", outcome="completed")
     for node_type in ("text", "llm"):
         await counted.becomes(RUNS, "worker", "pipewright_queue_seconds_count", node_type=node_type)
-        await counted.becomes(RUNS, "worker", "pipewright_node_seconds_count", node_type=node_type)
+        done = {"node_type": node_type, "outcome": "completed"}
+        await counted.becomes(RUNS, "worker", "pipewright_node_seconds_count", **done)
     await counted.becomes(RUNS, "worker", "pipewright_llm_requests_total", model="priced", outcome="answered")
     await counted.becomes(RUNS, "worker", "pipewright_llm_tokens_total", model="priced", kind="prompt")
     await counted.becomes(2 * RUNS, "worker", "pipewright_llm_tokens_total", model="priced", kind="completion")
@@ -114,8 +115,8 @@ async def test_retries_and_failures_are_counted_by_their_reason(counted: Counted
     labels = {"node_type": "http_request"}
     await counted.becomes(1, "coordinator", "pipewright_retries_total", **labels)
     await counted.becomes(1, "coordinator", "pipewright_runs_ended_total", status="failed")
-    await counted.becomes(2, "worker", "pipewright_nodes_done_total", **labels, outcome="failed")
-    await counted.becomes(1, "worker", "pipewright_nodes_done_total", **labels, outcome="completed")
+    await counted.becomes(2, "worker", "pipewright_node_seconds_count", **labels, outcome="failed")
+    await counted.becomes(1, "worker", "pipewright_node_seconds_count", **labels, outcome="completed")
 
 
 async def test_requests_are_counted_by_the_template_of_their_route(counted: Counted) -> None:

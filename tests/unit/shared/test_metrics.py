@@ -17,7 +17,7 @@ def test_the_first_values_keep_their_names_and_all_later_ones_are_one():
 
 def test_a_hot_histogram_tells_what_the_library_s_own_would():
     usual = Histogram("test_usual", "Some time", ["kind"], buckets=FINE_BUCKETS, registry=None)
-    hot = HotHistogram("test_hot", "Some time", "kind", FINE_BUCKETS)
+    hot = HotHistogram("test_hot", "Some time", ["kind"], FINE_BUCKETS)
 
     for value in (0.0, 0.001, 0.0011, 0.3, 5.0, 77.0):
         usual.labels("one").observe(value)
