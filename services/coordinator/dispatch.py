@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import nats.errors
@@ -45,8 +44,7 @@ MOST_BYTES = 16 * 1024 * 1024
 CHANGES_IN_EVENT = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(NamedTuple):
     """A node to announce."""
 
     run_id: RunId

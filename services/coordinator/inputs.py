@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.coordinator.graph import Graph, chosen_branch, is_live
 from shared.contracts.states import NodeStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How an upstream node ended, and what it gave."""
 
     status: NodeStatus

@@ -33,13 +33,15 @@ class Inbox:
             await self._open()
         self._count += 1
         number = str(self._count)
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Msg] = loop.create_future()
         self._waiting[number] = answer
+        timer = loop.call_later(timeout_s, _end, answer)
         try:
-            async with asyncio.timeout(timeout_s):
-                write(self._client, [command(subject, body, f"{self._prefix}.{number}", headers)])
-                return await answer
+            write(self._client, [command(subject, body, f"{self._prefix}.{number}", headers)])
+            return await answer
         finally:
+            timer.cancel()
             del self._waiting[number]
 
     async def _open(self) -> None:
@@ -57,3 +59,8 @@ class Inbox:
             waiting.set_exception(nats.errors.NoRespondersError())
         else:
             waiting.set_result(message)
+
+
+def _end(answer: asyncio.Future[Msg]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
