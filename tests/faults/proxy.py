@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 CHUNK = 64 * 1024
-#: Bytes that mark a commit in Postgres's protocol, extended or simple.
-COMMIT = b"COMMIT"
+#: Bytes that mark a commit in Postgres's protocol: as it is spelled, and the statement that mostly is a transaction by
+#: itself.
+COMMITS = (b"COMMIT", b"save_decision")
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Proxy:
             await passing.wait()
             writer.write(data)
             await writer.drain()
-            if is_request and self._cuts_commit and COMMIT in data:
+            if is_request and self._cuts_commit and any(mark in data for mark in COMMITS):
                 self._cuts_commit = False
                 self.commits_cut += 1
                 # The server has it; whoever sent it never learns what became of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import psycopg
@@ -11,7 +12,8 @@ from psycopg.pq import TransactionStatus
 from services.coordinator.store.starting import insert_runs
 from services.coordinator.store.together import BEGIN, BEGIN_READING, Call, execute, execute_together
 from shared.clock import new_id
-from shared.postgres import as_json, make_pool
+from shared.postgres import Connection, as_json, make_pool
+from tests.eventually import eventually
 from tests.integration.engine import Engine
 
 NOTES = ["it's", 'say "so"', r"C:\new\table", "two\nlines", "ünï¢ode ☃", "%s and $1"]
@@ -46,15 +48,48 @@ async def test_each_call_has_the_rows_of_its_own(engine: Engine, database_url: s
     assert [row["id"] for row in run] == [run_id]
 
 
-async def test_call_that_fails_ends_the_transaction_with_its_error(engine: Engine, database_url: str) -> None:
+@pytest.mark.parametrize(("commits", "left"), [(True, TransactionStatus.IDLE), (False, TransactionStatus.INERROR)])
+async def test_call_that_fails_ends_the_transaction_with_its_error(
+    engine: Engine, database_url: str, commits: bool, left: TransactionStatus
+) -> None:
     run = _refused("never kept")
     calls = [Call("insert_runs", (as_json([run]), "[]")), Call("insert_runs", ("no JSON", "[]"))]
     async with make_pool(database_url, "test", 1, prepares_itself=True) as pool, pool.connection() as connection:
         with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="json"):
-            await execute_together(connection, calls, begins=BEGIN, commits=True)
+            await execute_together(connection, calls, begins=BEGIN, commits=commits)
+        assert connection.info.transaction_status is left
         await connection.rollback()
 
         assert await execute(connection, "read_runs", [run["id"]]) == []
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_connection_whose_answers_do_not_come_is_closed(
+    engine: Engine, database_url: str, is_cancelled: bool
+) -> None:
+    """By whoever waits for it, or by Postgres; the pool gives another one."""
+    await engine.apply("locked", "a")
+    run_id = await engine.start("locked")
+    async with make_pool(database_url, "test", 2, prepares_itself=True) as pool, pool.connection() as other:
+        await execute_together(other, [Call("lock_runs", (f"{{{run_id}}}",))], begins=BEGIN)
+        async with pool.connection() as connection:
+            waiting = asyncio.create_task(execute(connection, "lock_runs", f"{{{run_id}}}"))
+            await eventually(lambda: _is_waiting(engine, connection), "the statement to wait for the lock")
+            if is_cancelled:
+                waiting.cancel()
+            else:
+                await engine.query("SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
+            with pytest.raises(asyncio.CancelledError if is_cancelled else psycopg.OperationalError):
+                await waiting
+            assert connection.closed
+        await other.rollback()
+        async with pool.connection() as connection:
+            assert len(await execute(connection, "lock_runs", f"{{{run_id}}}")) == 1
+
+
+async def _is_waiting(engine: Engine, connection: Connection) -> bool:
+    asked = "SELECT pid FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+    return bool(await engine.query(asked, connection.info.backend_pid))
 
 
 def _refused(note: str) -> dict[str, Any]:

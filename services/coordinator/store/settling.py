@@ -125,7 +125,13 @@ def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:
 
 def _changes(decision: Decision) -> list[Call]:
     # First what locks the runs, when they were not read.
-    calls = [Call("save_decision", _parameters(decision))]
+    rows = [_node_row(change) for change in decision.changes.values() if not _is_only_queued(change.node)]
+    # In the order in which everybody locks them; those that were not read are locked by being written.
+    runs = [_run_row(decision, decision.runs[run_id]) for run_id in sorted(decision.runs)]
+    calls = [Call("save_decision", (as_json(rows), as_json(runs), len(rows), len(runs)))]
+    # An attempt that the next one follows has a row of its own.
+    if tried := [row for row in rows if row["status"] is NodeStatus.PENDING and "outcome" in row]:
+        calls.append(Call("save_attempts", (as_json(tried),)))
     payloads = [
         {"run_id": outcome.run_id, "node_key": outcome.node_key, "body": outcome.payload}
         for outcome in decision.attempts
@@ -142,17 +148,6 @@ def _changes(decision: Decision) -> list[Call]:
 def closing(run_ids: Sequence[RunId]) -> Call:
     """Their runs have ended: what is running is cancelled, what is pending is skipped."""
     return Call("close_nodes", (id_array(run_ids),))
-
-
-def _parameters(decision: Decision) -> tuple[str | int, ...]:
-    rows = [_node_row(change) for change in decision.changes.values() if not _is_only_queued(change.node)]
-    return (
-        as_json(rows),
-        # In the order in which everybody locks them; those that were not read are locked by being written.
-        as_json([_run_row(decision, decision.runs[run_id]) for run_id in sorted(decision.runs)]),
-        len(rows),
-        len(decision.runs),
-    )
 
 
 def _is_only_queued(node: NodeState) -> bool:

@@ -1,8 +1,8 @@
 """Prepared statements that travel to Postgres together: one message, one wait for all their answers.
 
 psycopg's pipeline turns the event loop once a statement, which takes longer than a small statement itself. Here each
-statement is prepared under its name once a connection and executed by the simple query protocol, where one message
-holds any number of them; each begins with a snapshot of its own, as it does anywhere.
+statement is prepared under its name once a connection, and libpq's pipeline sends any number of them at once; each
+begins with a snapshot of its own, as it does anywhere.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from psycopg import adapt, generators
-from psycopg.abc import Transformer
+from psycopg import OperationalError, adapt, generators
+from psycopg.abc import PQGen, Transformer
+from psycopg.adapt import PyFormat
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 
 from services.coordinator.store.queries import query
 from shared.postgres import Connection
@@ -28,6 +29,7 @@ STATEMENTS = {
     "save_payloads": "json",
     "queue_nodes": "json",
     "save_decision": "json, json, int, int",
+    "save_attempts": "json",
     "renew_dispatches": "json",
     "close_nodes": "uuid[]",
     "load_outputs": "json, bigint",
@@ -76,28 +78,45 @@ async def execute_together(
     """
     if connection not in _prepared:
         await _prepare(connection)
+    # What is sent at once is a transaction anyway.
+    is_implicit = begins == BEGIN and commits
+    opening = begins.encode() if not is_implicit else b""
+    closing = b"COMMIT" if commits and not is_implicit else b""
     transformer = adapt.Transformer(connection)
-    statements = [_statement(transformer, call) for call in calls]
-    text = b"; ".join([*([begins.encode()] if begins else []), *statements, *([b"COMMIT"] if commits else [])])
-    results = await _send(connection, text)
-    of_calls = results[1:] if begins else results
-    return [_rows(transformer, result) for result in of_calls[: len(calls)]]
-
-
-def _statement(transformer: Transformer, call: Call) -> bytes:
-    parameters = b", ".join([bytes(transformer.as_literal(parameter)) for parameter in call.parameters])
-    return b"EXECUTE %b(%b)" % (call.name.encode(), parameters)
-
-
-async def _send(connection: Connection, text: bytes) -> list[PGresult]:
-    """As a cursor of psycopg does; one for each message would take longer than all else here."""
     async with connection.lock:
-        connection.pgconn.send_query(text)
-        results: list[PGresult] = await connection.wait(generators.execute(connection.pgconn))
+        pgconn = connection.pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            if opening:
+                pgconn.send_query_params(opening, None)
+            for call in calls:
+                texts = transformer.dump_sequence(call.parameters, [PyFormat.TEXT] * len(call.parameters))
+                pgconn.send_query_prepared(call.name.encode(), texts)
+            if closing:
+                pgconn.send_query_params(closing, None)
+            pgconn.pipeline_sync()
+            results = await connection.wait(_answers(pgconn))
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            # Some of it may still be under way.
+            pgconn.finish()
+            raise
     for result in results:
         if result.status == ExecStatus.FATAL_ERROR:
             raise error_from_result(result, connection.info.encoding)
-    return results
+    of_calls = results[1:] if opening else results
+    return [_rows(transformer, result) for result in of_calls[: len(calls)]]
+
+
+def _answers(pgconn: PGconn) -> PQGen[list[PGresult]]:
+    """One of each statement; a cursor of psycopg for each would take longer than all else here."""
+    yield from generators.send(pgconn)
+    results: list[PGresult] = []
+    while found := (yield from generators.fetch_many(pgconn)):
+        results += found
+        if found[0].status == ExecStatus.PIPELINE_SYNC:
+            return results
+    raise OperationalError("the connection to Postgres was lost")
 
 
 def _rows(transformer: Transformer, result: PGresult) -> Rows:

@@ -1,13 +1,4 @@
-WITH new AS MATERIALIZED (
-    SELECT *
-      FROM json_to_recordset($1) AS node (
-               run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
-               attempt int, dispatch int, waiting_for int, live int,
-               is_waiting_for_room boolean, retry_delay_s double precision,
-               outcome runs.attempt_outcome, worker text,
-               started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
-           )
-), moved AS (
+WITH moved AS (
     UPDATE runs.pipeline_runs AS run
        SET status = new.status,
            unfinished = new.unfinished,
@@ -49,18 +40,21 @@ WITH new AS MATERIALIZED (
            -- An attempt that the next one follows has a row of its own.
            outcome = CASE WHEN new.status <> 'pending' THEN new.outcome END,
            worker = CASE WHEN new.status <> 'pending' THEN new.worker END
-      FROM new
+      FROM json_to_recordset($1) AS new (
+               run_id uuid, node_key text, leaves runs.node_status, status runs.node_status,
+               attempt int, dispatch int, waiting_for int, live int,
+               is_waiting_for_room boolean, retry_delay_s double precision,
+               outcome runs.attempt_outcome, worker text,
+               started_at timestamptz, finished_at timestamptz, output json, error json, metadata json
+           )
      WHERE node.run_id = new.run_id AND node.node_key = new.node_key AND node.status = new.leaves
        -- After the runs, which everybody locks before their nodes.
        AND (SELECT count(*) FROM moved) = $4
     RETURNING 1
-), tried AS (
-    INSERT INTO runs.attempts
-           (run_id, node_key, attempt, outcome, worker, error, metadata, started_at, finished_at)
-    SELECT run_id, node_key, attempt, outcome, worker, error, metadata, started_at,
-           coalesce(finished_at, clock_timestamp())
-      FROM new
-     WHERE outcome IS NOT NULL AND status = 'pending'
 )
-SELECT runs.refuse_other_count('runs', (SELECT count(*) FROM moved), $4),
-       runs.refuse_other_count('node results', (SELECT count(*) FROM changed), $3)
+-- No row, unless one was in another state.
+SELECT runs.refuse_other_count('runs', found, $4) FROM (SELECT count(*) FROM moved) AS counted (found) WHERE found <> $4
+ UNION ALL
+SELECT runs.refuse_other_count('node results', found, $3)
+  FROM (SELECT count(*) FROM changed) AS counted (found)
+ WHERE found <> $3
