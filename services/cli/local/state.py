@@ -7,9 +7,9 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Container, Iterable
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import orjson
@@ -19,6 +19,9 @@ STATE_FILE = "state.json"
 STATUS_FILE = "status.json"
 LOCK_FILE = "lock"
 LOCK_TRIES = 10
+#: Below those that a system takes for outgoing connections by itself, where a port that was free a moment ago may be
+#: anybody's.
+LOWEST_PORT, HIGHEST_PORT = 10_000, 32_767
 
 
 def _password() -> str:
@@ -114,20 +117,22 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 def choose_ports(wanted: Iterable[int]) -> list[int]:
     """Each wanted port when it is free, else any; none twice."""
-    chosen: list[int] = []
-    with ExitStack() as held:
-        for port in wanted:
-            is_kept = port and port not in chosen and is_free(port)
-            chosen.append(port if is_kept else _any_port(held))
-    return chosen
+    chosen: set[int] = set()
+    found = []
+    for port in wanted:
+        is_kept = port and port not in chosen and is_free(port)
+        found.append(port if is_kept else any_port(chosen))
+        chosen.add(found[-1])
+    return found
 
 
-def _any_port(held: ExitStack) -> int:
-    """It is given to nobody else while it is held."""
-    probe = held.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", 0))
-    port: int = probe.getsockname()[1]
-    return port
+def any_port(taken: Container[int]) -> int:
+    """A free one that is not among those taken."""
+    random = SystemRandom()
+    while True:
+        port = random.randint(LOWEST_PORT, HIGHEST_PORT)
+        if port not in taken and is_free(port):
+            return port
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
