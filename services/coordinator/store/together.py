@@ -79,33 +79,38 @@ async def execute_together(
     if connection not in _prepared:
         await _prepare(connection)
     # What is sent at once is a transaction anyway.
-    is_implicit = begins == BEGIN and commits
-    opening = begins.encode() if not is_implicit else b""
-    closing = b"COMMIT" if commits and not is_implicit else b""
+    opening, closing = ("", "") if begins == BEGIN and commits else (begins, "COMMIT" if commits else "")
     transformer = adapt.Transformer(connection)
     async with connection.lock:
-        pgconn = connection.pgconn
-        pgconn.enter_pipeline_mode()
-        try:
-            if opening:
-                pgconn.send_query_params(opening, None)
-            for call in calls:
-                texts = transformer.dump_sequence(call.parameters, [PyFormat.TEXT] * len(call.parameters))
-                pgconn.send_query_prepared(call.name.encode(), texts)
-            if closing:
-                pgconn.send_query_params(closing, None)
-            pgconn.pipeline_sync()
-            results = await connection.wait(_answers(pgconn))
-            pgconn.exit_pipeline_mode()
-        except BaseException:
-            # Some of it may still be under way.
-            pgconn.finish()
-            raise
+        results = await _exchange(connection, transformer, opening, calls, closing)
     for result in results:
         if result.status == ExecStatus.FATAL_ERROR:
             raise error_from_result(result, connection.info.encoding)
     of_calls = results[1:] if opening else results
     return [_rows(transformer, result) for result in of_calls[: len(calls)]]
+
+
+async def _exchange(
+    connection: Connection, transformer: Transformer, opening: str, calls: Sequence[Call], closing: str
+) -> list[PGresult]:
+    """Closes the connection when the answers do not come: some of it may still be under way."""
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    try:
+        if opening:
+            pgconn.send_query_params(opening.encode(), None)
+        for call in calls:
+            texts = transformer.dump_sequence(call.parameters, [PyFormat.TEXT] * len(call.parameters))
+            pgconn.send_query_prepared(call.name.encode(), texts)
+        if closing:
+            pgconn.send_query_params(closing.encode(), None)
+        pgconn.pipeline_sync()
+        results = await connection.wait(_answers(pgconn))
+        pgconn.exit_pipeline_mode()
+    except BaseException:
+        pgconn.finish()
+        raise
+    return results
 
 
 def _answers(pgconn: PGconn) -> PQGen[list[PGresult]]:
