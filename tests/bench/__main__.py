@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from tests.bench import floor
 from tests.bench.driver import Driver
-from tests.bench.figures import Figure, as_lines, print_figures
+from tests.bench.figures import Figure, Floor, as_lines, print_figures
 from tests.bench.stubs import Stubs, stubs
 from tests.bench.workloads import WORKLOADS, Bench, Workload, idle, idle_again
 from tests.stack import Stack
@@ -51,33 +52,28 @@ def bench(
 
 
 async def _measure(stack: Stack, servers: Stubs, chosen: list[Workload]) -> list[Figure]:
-    """Each workload after a floor of its own, since what a machine gives changes within minutes; the idle stack is left
-    alone after the first."""
+    """Each workload between two floors, whose mean counts, since what a machine gives changes within seconds; the stack
+    that is idle after the load has no targets."""
     status = stack.status()
     PROGRESS.print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    figures: list[Figure] = []
-    ground: dict[str, float] = {}
     async with Driver.connect(status["nats"]) as driver:
+        before = await _floor(status)
+        figures = before.figures()
         for workload in chosen:
-            if not ground or workload not in (idle, idle_again):
-                PROGRESS.print("measuring the floor ...")
-                ground = await _floor(status["nats"], status["postgres"])
-                figures += [
-                    Figure("floor", "echo", ground["echo_per_s"], "/s"),
-                    Figure("floor", "echo alone, p50", ground["echo_ms"], "ms"),
-                    Figure("floor", "commit, p50", ground["commit_ms"], "ms"),
-                ]
             PROGRESS.print(f"measuring {workload.__doc__}")
-            measured = await workload(Bench(stack, driver, servers, ground))
-            figures += [figure.scaled(ground["echo_per_s"]) for figure in measured]
+            measured = await workload(Bench(stack, driver, servers))
+            after = await _floor(status) if workload is not idle_again else before
+            figures += [figure.on(before.mean(after)) for figure in measured]
+            if after is not before:
+                figures += after.figures()
+            before = after
     return figures
 
 
-async def _floor(nats_url: str, database_url: str) -> dict[str, float]:
-    """In a process of its own, as its loops are."""
-    import asyncio
-
-    return await asyncio.to_thread(floor.measure, nats_url, database_url)
+async def _floor(status: dict[str, Any]) -> Floor:
+    """In a thread of its own, as its loops are."""
+    PROGRESS.print("measuring the floor ...")
+    return await asyncio.to_thread(floor.measure, status["nats"], status["postgres"])
 
 
 if __name__ == "__main__":

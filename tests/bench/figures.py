@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import sqrt
 from statistics import quantiles
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from rich.console import Console
@@ -14,6 +15,35 @@ from rich.table import Table
 REFERENCE_ECHO_PER_S = 31_000
 #: From here on a machine counts as quiet, and absolute targets hold as they are.
 QUIET_ECHO_PER_S = 25_000
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What NATS and Postgres alone gave: round trips a second, and the p50 of one alone and of a commit."""
+
+    echo_per_s: float
+    echo_ms: float
+    commit_ms: float
+
+    @property
+    def hop_ms(self) -> float:
+        """What a hop cannot do without."""
+        return self.echo_ms + self.commit_ms
+
+    def mean(self, other: Floor) -> Floor:
+        """The geometric one."""
+        return Floor(
+            sqrt(self.echo_per_s * other.echo_per_s),
+            sqrt(self.echo_ms * other.echo_ms),
+            sqrt(self.commit_ms * other.commit_ms),
+        )
+
+    def figures(self) -> list[Figure]:
+        return [
+            Figure("floor", "echo", self.echo_per_s, "/s"),
+            Figure("floor", "echo alone, p50", self.echo_ms, "ms"),
+            Figure("floor", "commit, p50", self.commit_ms, "ms"),
+        ]
 
 
 @dataclass
@@ -26,19 +56,24 @@ class Figure:
     must: float | None = None
     aim: float | None = None
     more_is_better: bool = False
-    #: Of the floor that belongs to it.
+    #: The part of the floor that it is told as a ratio to.
+    of_floor: Literal["hop_ms", "echo_per_s"] | None = None
     ratio: float | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
-    def scaled(self, echo_per_s: float) -> Figure:
-        """On a busy machine absolute targets in seconds and rates are stretched by what the echo lost."""
-        if self.must is None or echo_per_s >= QUIET_ECHO_PER_S or self.unit not in ("s", "ms", "/s"):
+    def on(self, floor: Floor) -> Figure:
+        """As a ratio to the floor where it is one; else, on a busy machine, with absolute targets in seconds and rates
+        stretched by what the echo lost."""
+        if self.of_floor is not None:
+            ratio = self.value / getattr(floor, self.of_floor)
+            return replace(self, value=100 * ratio if self.unit == "%" else ratio, ratio=ratio)
+        if self.must is None or floor.echo_per_s >= QUIET_ECHO_PER_S or self.unit not in ("s", "ms", "/s"):
             return self
-        factor = REFERENCE_ECHO_PER_S / echo_per_s
+        factor = REFERENCE_ECHO_PER_S / floor.echo_per_s
         if self.more_is_better:
             factor = 1 / factor
         aim = self.aim * factor if self.aim is not None else None
-        return Figure(**{**asdict(self), "must": self.must * factor, "aim": aim})
+        return replace(self, must=self.must * factor, aim=aim)
 
     @property
     def verdict(self) -> str:

@@ -24,20 +24,21 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, PersistMode, RetentionPolicy, StreamConfig
 
+from tests.bench.figures import Floor
+
 THERE, BACK = "BENCH_THERE", "BENCH_BACK"
 BATCH = 250
 ROUND_TRIPS = 40_000
 IN_FLIGHT = 2_000
 
 
-def measure(nats_url: str, database_url: str) -> dict[str, float]:
-    """Round trips a second, and the p50 of one alone and of a commit, in ms."""
+def measure(nats_url: str, database_url: str) -> Floor:
     uvloop.run(_make_streams(nats_url))
     context = multiprocessing.get_context("spawn")
     echo = context.Process(target=_echo_process, args=(nats_url,), daemon=True)
     echo.start()
     try:
-        return uvloop.run(_measure(nats_url)) | {"commit_ms": _commit_ms(database_url)}
+        return Floor(*uvloop.run(_measure(nats_url)), _commit_ms(database_url))
     finally:
         echo.terminate()
         echo.join()
@@ -149,7 +150,8 @@ async def _answer(plain: Plain, messages: list[Msg]) -> None:
         await message.ack()
 
 
-async def _measure(nats_url: str) -> dict[str, float]:
+async def _measure(nats_url: str) -> tuple[float, float]:
+    """Round trips a second, and the p50 of one alone in ms."""
     client = await nats.connect(nats_url)
     plain = await Plain.start(client, BACK)
     await _many(plain, 2_000)
@@ -164,7 +166,7 @@ async def _measure(nats_url: str) -> dict[str, float]:
         await _many(plain, ROUND_TRIPS // 2)
         rates.append(ROUND_TRIPS // 2 / (time.perf_counter() - began))
     await client.close()
-    return {"echo_per_s": median(rates), "echo_ms": median(alone) * 1000}
+    return median(rates), median(alone) * 1000
 
 
 async def _many(plain: Plain, count: int) -> None:
