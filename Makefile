@@ -46,10 +46,10 @@ lint: $(READY) ## Format, lint, types and import rules
 unit-test: $(READY) ## The tests that need no server, and those of the contracts
 	@$(BIN)/pytest tests/unit tests/contracts -n 2
 
-# The long files first; three processes on two cores, since many tests wait for servers.
+# The long files first; four processes on two cores, since many tests wait for servers.
 .PHONY: test
 test: check helm-test ## Everything that `check` does, then the tests on real NATS and Postgres, and of the Helm chart
-	@$(BIN)/pytest tests/faults tests/e2e tests/integration -m "not containers and not long" -n 3 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/pytest tests/faults tests/e2e tests/integration -m "not containers and not long" -n 4 --dist loadfile --no-loadscope-reorder \
 		-o faulthandler_timeout=600
 
 .PHONY: test-containers
