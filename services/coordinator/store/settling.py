@@ -124,9 +124,8 @@ def _loading(wanted: Iterable[NodeRef], most_bytes: int) -> Call:
 
 
 def _changes(decision: Decision) -> list[Call]:
-    # First what locks the runs, when they were not read.
     rows = [_node_row(change) for change in decision.changes.values() if not _is_only_queued(change.node)]
-    # In the order in which everybody locks them; those that were not read are locked by being written.
+    # In the order in which everybody locks them; those that were not read are locked by being written, before all else.
     runs = [_run_row(decision, decision.runs[run_id]) for run_id in sorted(decision.runs)]
     calls = [Call("save_decision", (as_json(rows), as_json(runs), len(rows), len(runs)))]
     # An attempt that the next one follows has a row of its own.
