@@ -10,7 +10,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from services.coordinator.store.starting import insert_runs
-from services.coordinator.store.together import BEGIN, BEGIN_READING, Call, execute, execute_together
+from services.coordinator.store.together import BEGIN, BEGIN_READING, Call, execute, execute_together, id_array
 from shared.clock import new_id
 from shared.postgres import Connection, as_json, make_pool
 from tests.eventually import eventually
@@ -71,9 +71,9 @@ async def test_connection_whose_answers_do_not_come_is_closed(
     await engine.apply("locked", "a")
     run_id = await engine.start("locked")
     async with make_pool(database_url, "test", 2, prepares_itself=True) as pool, pool.connection() as other:
-        await execute_together(other, [Call("lock_runs", (f"{{{run_id}}}",))], begins=BEGIN)
+        await execute_together(other, [Call("lock_runs", (id_array([str(run_id)]),))], begins=BEGIN)
         async with pool.connection() as connection:
-            waiting = asyncio.create_task(execute(connection, "lock_runs", f"{{{run_id}}}"))
+            waiting = asyncio.create_task(execute(connection, "lock_runs", id_array([str(run_id)])))
             await eventually(lambda: _is_waiting(engine, connection), "the statement to wait for the lock")
             if is_cancelled:
                 waiting.cancel()
@@ -84,7 +84,7 @@ async def test_connection_whose_answers_do_not_come_is_closed(
             assert connection.closed
         await other.rollback()
         async with pool.connection() as connection:
-            assert len(await execute(connection, "lock_runs", f"{{{run_id}}}")) == 1
+            assert len(await execute(connection, "lock_runs", id_array([str(run_id)]))) == 1
 
 
 async def _is_waiting(engine: Engine, connection: Connection) -> bool:

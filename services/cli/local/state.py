@@ -117,13 +117,11 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 def choose_ports(wanted: Iterable[int]) -> list[int]:
     """Each wanted port when it is free, else any; none twice."""
-    chosen: set[int] = set()
-    found = []
+    chosen: list[int] = []
     for port in wanted:
         is_kept = port and port not in chosen and is_free(port)
-        found.append(port if is_kept else any_port(chosen))
-        chosen.add(found[-1])
-    return found
+        chosen.append(port if is_kept else any_port(chosen))
+    return chosen
 
 
 def any_port(taken: Container[int]) -> int:
